@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Data on the host: loading, checking, label encoding, splitting and standardizing.
+
+Everything here happens once, before training. Only the checks in :mod:`softmax_xp.data.validation`
+and :meth:`Standardization.apply` touch arrays that may live on a device. scikit-learn, SciPy and
+pyarrow are imported by the functions that need them, when they are called.
+"""
+
+__all__ = [
+    "Dataset",
+    "Split",
+    "Standardization",
+    "check_lengths",
+    "check_matrix",
+    "check_sample_weight",
+    "check_soft_targets",
+    "encode_labels",
+    "fit_standardization",
+    "load_dataset",
+    "load_digits",
+    "load_fashion_mnist",
+    "stratified_split",
+]
+
+from softmax_xp.data.dataset import Dataset
+from softmax_xp.data.digits import load_digits
+from softmax_xp.data.fashion_mnist import load_fashion_mnist
+from softmax_xp.data.labels import encode_labels
+from softmax_xp.data.load import load_dataset
+from softmax_xp.data.splits import Split, stratified_split
+from softmax_xp.data.standardize import Standardization, fit_standardization
+from softmax_xp.data.validation import check_lengths, check_matrix, check_sample_weight, check_soft_targets

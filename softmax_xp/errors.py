@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every exception and warning of the package.
+
+Each error is both a :class:`SoftmaxXPError` and the builtin that fits, so that ``except ValueError``
+written for another library still works. Messages have one form:
+"`name` must be ...; got .... Pass/Use/Install ...".
+"""
+
+__all__ = [
+    "DataNotFoundError",
+    "DeviceMismatchError",
+    "DeviceUnavailableError",
+    "InvalidTypeError",
+    "InvalidValueError",
+    "MissingDependencyError",
+    "ModelFileError",
+    "SmallDataWarning",
+    "SoftmaxXPError",
+    "SoftmaxXPWarning",
+    "TrainingDivergedError",
+]
+
+from typing import Any
+
+
+class SoftmaxXPError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidValueError(SoftmaxXPError, ValueError):
+    """An argument of the right type holds a value that makes no sense."""
+
+
+class InvalidTypeError(SoftmaxXPError, TypeError):
+    """An argument is of the wrong kind."""
+
+
+class DeviceUnavailableError(SoftmaxXPError, RuntimeError):
+    """A device was asked for by name and cannot be used here.
+
+    Parameters
+    ----------
+    reason : str
+        What is missing.
+    install : str
+        The command that adds it; empty where none does.
+    """
+
+    def __init__(self, reason: str, *, install: str = "") -> None:
+        super().__init__(f"{reason} Install it with: {install}" if install else reason)
+        self.reason = reason
+        self.install = install
+
+
+class DeviceMismatchError(SoftmaxXPError, ValueError):
+    """Two arrays that must meet live in different libraries or on different devices."""
+
+
+class MissingDependencyError(SoftmaxXPError, ImportError):
+    """An optional dependency is needed for what was asked and is not installed."""
+
+
+class DataNotFoundError(SoftmaxXPError, FileNotFoundError):
+    """A data set or file is neither on this machine nor to be had from it."""
+
+
+class ModelFileError(SoftmaxXPError, ValueError):
+    """A model file is damaged, foreign or not a model of this package."""
+
+
+class TrainingDivergedError(SoftmaxXPError, ArithmeticError):
+    """The loss stopped being finite.
+
+    Parameters
+    ----------
+    message : str
+        What happened, at which step and learning rate.
+    model : object
+        The model with the last weights under which the loss was finite.
+    history : object
+        The history up to that point.
+    step : int
+        The first step, counted from 0, whose loss was not finite.
+    """
+
+    def __init__(self, message: str, *, model: Any, history: Any, step: int) -> None:
+        super().__init__(message)
+        self.model = model
+        self.history = history
+        self.step = step
+
+
+class SoftmaxXPWarning(UserWarning):
+    """Base of every warning that this package gives."""
+
+
+class SmallDataWarning(SoftmaxXPWarning):
+    """There are fewer samples than one batch holds."""

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a loss is: values and gradients with respect to the logits, one for each sample.
+
+Weights enter in one place, :class:`Targets`, made once for a fit; the mean is taken in one place,
+:func:`mean_value_and_gradient` for whole arrays and the objectives for data. A loss never sums over samples.
+"""
+
+__all__ = ["Loss", "Targets", "mean_value_and_gradient", "reciprocal_total", "take_targets"]
+
+from typing import Any, NamedTuple, Protocol
+
+from array_api_compat import array_namespace
+
+from softmax_xp.backend import backend_of
+from softmax_xp.typing import Array
+
+
+class Targets(NamedTuple):
+    """What each sample should be, and how much it counts.
+
+    Made by :meth:`Loss.prepare` from what the user passes. None stands for "one each", so that the common case
+    costs nothing.
+    """
+
+    labels: Array  # (n_samples,) class numbers; 0 for an ignored sample, the likeliest class of a soft target
+    distribution: Array | None = None  # (n_samples, n_classes) soft targets
+    weight: Array | None = None  # (n_samples,) what the mean divides by: sample_weight * class_weight[label]
+    sample_weight: Array | None = None  # (n_samples,) without the class weights; 0 for an ignored sample
+    class_weight: Array | None = None  # (n_classes,)
+
+
+class Loss(Protocol):
+    """A loss over logits; frozen, so it prints, compares and pickles."""
+
+    @property
+    def temperature(self) -> float:
+        """What the logits are divided by; a trained model's probabilities need it too."""
+        ...
+
+    @property
+    def ignore_index(self) -> int | None:
+        """The label of samples that do not count."""
+        ...
+
+    def prepare(self, targets: Array, n_classes: int, *, dtype: Any, sample_weight: Array | None = None) -> Targets:
+        """Turn checked labels or soft targets, and weights, into :class:`Targets`, once for a fit."""
+        ...
+
+    def value_and_gradient(
+        self, logits: Array, targets: Targets, *, scale: Array | float = 1.0, axis: int = -1
+    ) -> tuple[Array, Array]:
+        """Return each sample's weighted loss, and ``scale`` times the gradient of their sum.
+
+        ``scale`` is folded into factors that are computed anyway, so that a mean costs no pass of its own.
+        """
+        ...
+
+
+def take_targets(targets: Targets, index: Array) -> Targets:
+    """Return the targets of the samples named in ``index``, in that order."""
+    xp = array_namespace(index)
+    labels, distribution, weight, sample_weight, class_weight = targets
+    return Targets(
+        xp.take(labels, index, axis=0),
+        None if distribution is None else xp.take(distribution, index, axis=0),
+        None if weight is None else xp.take(weight, index, axis=0),
+        None if sample_weight is None else xp.take(sample_weight, index, axis=0),
+        class_weight,
+    )
+
+
+def reciprocal_total(targets: Targets) -> Array | float:
+    """Return one over the total weight of ``targets``, or 0 where nothing counts.
+
+    PyTorch gives NaN for a batch in which every sample is ignored. Here its mean and gradient are zero, because
+    a minibatch may be one by chance.
+    """
+    if targets.weight is None:
+        return 1.0 / max(targets.labels.shape[0], 1)
+    xp = array_namespace(targets.weight)
+    total = xp.sum(targets.weight)
+    counts = total > 0
+    return xp.astype(counts, total.dtype) / xp.where(counts, total, 1.0)
+
+
+def mean_value_and_gradient(
+    loss: Loss, logits: Array, targets: Array, *, sample_weight: Array | None = None
+) -> tuple[Array, Array]:
+    """Return the weighted mean of a loss over samples and its gradient with respect to the logits.
+
+    Parameters
+    ----------
+    loss : Loss
+        Such as ``CrossEntropy()``.
+    logits : array of float, shape (n_samples, n_classes)
+        Scores.
+    targets : array
+        Class numbers of shape (n_samples,), or soft targets of shape (n_samples, n_classes).
+    sample_weight : array of float, shape (n_samples,), optional
+        How much each sample counts.
+
+    Returns
+    -------
+    value : array of shape ()
+        In nats.
+    gradient : array of shape (n_samples, n_classes)
+        Of ``value``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softmax_xp.losses import CrossEntropy, mean_value_and_gradient
+    >>> value, gradient = mean_value_and_gradient(CrossEntropy(), np.zeros((1, 2)), np.array([1]))
+    >>> float(value)
+    0.6931471805599453
+    >>> gradient
+    array([[ 0.5, -0.5]])
+    """
+    present = [logits, targets] if sample_weight is None else [logits, targets, sample_weight]
+    xp = backend_of(*present, names=("logits", "targets", "sample_weight")).xp
+    prepared = loss.prepare(targets, logits.shape[1], dtype=logits.dtype, sample_weight=sample_weight)
+    scale = reciprocal_total(prepared)
+    values, gradient = loss.value_and_gradient(logits, prepared, scale=scale)
+    return xp.sum(values) * scale, gradient

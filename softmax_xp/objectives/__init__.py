@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Objectives: loss, penalty and linear model over a data source."""
+
+__all__ = ["LinearObjective"]
+
+from softmax_xp.objectives.linear import LinearObjective

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a penalty is: a value, a gradient and a proximal step over the parameters of a linear model."""
+
+__all__ = ["Penalty"]
+
+from typing import Protocol
+
+from softmax_xp.typing import Array, LinearParams
+
+
+class Penalty(Protocol):
+    """A convex function of the weights that is added to the mean loss."""
+
+    def value(self, params: LinearParams) -> Array:
+        """Return the penalty, an array of shape ()."""
+        ...
+
+    def gradient(self, params: LinearParams) -> LinearParams:
+        """Return its gradient; None for a member that is not penalised."""
+        ...
+
+    def proximal(self, params: LinearParams, step: float) -> LinearParams:
+        """Return the minimiser of ``penalty(v) + norm(v - params)**2 / (2 * step)``."""
+        ...

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The minibatch loop: steps, epochs, and what happens when a loss diverges or the user presses Ctrl-C.
+
+Everything that changes is in one :class:`Carry`, replaced by a single assignment at the end of a step. Optimizers are
+pure and parameters are never written to, so an interrupt between two bytecodes leaves the carry of the last full
+step, and keeping older parameters costs a reference.
+"""
+
+__all__ = ["Carry", "Outcome", "Settings", "run_epochs", "run_step"]
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from softmax_xp.backend import scalar
+from softmax_xp.data.order import epoch_order
+from softmax_xp.losses.contract import Targets, reciprocal_total, take_targets
+from softmax_xp.objectives.linear import batch_terms, penalised_gradient
+from softmax_xp.ops.linear import class_axis
+from softmax_xp.optimizers import Averaging, Clipping, Optimizer, apply_updates
+from softmax_xp.schedules import Progress, Schedule
+from softmax_xp.training.callbacks import Callback, EpochEnd
+from softmax_xp.training.history import History
+from softmax_xp.training.meter import Meter
+from softmax_xp.training.problem import Problem
+from softmax_xp.training.progress import ProgressBar
+from softmax_xp.typing import Array, LinearParams
+
+logger = logging.getLogger("softmax_xp")
+
+
+class Settings(NamedTuple):
+    """How to train; the problem says on what."""
+
+    optimizer: Optimizer
+    schedule: Schedule
+    clipping: Clipping | None
+    averaging: Averaging | None
+    epochs: int
+    batch_size: int
+    seed: int
+    shuffle: bool
+    drop_last: bool
+    callbacks: Sequence[Callback]
+    verbose: bool
+
+
+class Carry(NamedTuple):
+    """All that a step changes."""
+
+    params: LinearParams
+    optimizer_state: Any
+    average_state: Any
+
+
+class _Diverged(Exception):  # noqa: N818 - a signal within this module, translated by the Trainer's error
+    """The loss of ``step`` (counted over the whole run) is not finite."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    params: LinearParams
+    history: History
+    diverged_at: int | None  # step of the whole run
+    learning_rate: float  # of that step
+
+
+def run_step(
+    carry: Carry, index: Array, problem: Problem, settings: Settings, optimizer: Optimizer
+) -> tuple[Carry, Array, Array, Targets]:
+    """Take one step on the samples named in ``index``. Nothing in here waits for the device.
+
+    Parameters
+    ----------
+    carry : Carry
+        Before the step; not changed.
+    index : array of int, shape (batch,)
+        Row numbers, on the device.
+    problem : Problem
+        The data.
+    settings : Settings
+        Clipping and averaging.
+    optimizer : Optimizer
+        With the schedule bound to its learning rate.
+
+    Returns
+    -------
+    carry : Carry
+        After the step.
+    value : array of shape (batch,)
+        Weighted losses under the weights before the step.
+    hits : array of bool, shape (batch,)
+        Whether the likeliest class was the label.
+    targets : Targets
+        Of the batch.
+    """
+    train = problem.train
+    params = carry.params
+    rows = train.rows(problem.backend.xp.take(train.X, index, axis=0))
+    targets = take_targets(train.targets, index)
+    axis = class_axis(params.weight.shape[1], problem.backend)
+    value, hits, gradient = batch_terms(train.loss, params, rows, targets, scale=reciprocal_total(targets), axis=axis)
+    gradient = penalised_gradient(gradient, train.penalty, params)
+    if settings.clipping is not None:
+        gradient = settings.clipping.apply(gradient)
+    updates, optimizer_state = optimizer.update(gradient, carry.optimizer_state, params)
+    params = apply_updates(params, updates)
+    average_state = carry.average_state
+    if settings.averaging is not None:
+        average_state = settings.averaging.update(average_state, params)
+    return Carry(params, optimizer_state, average_state), value, hits, targets
+
+
+class _Run:
+    """The state of a run: what the epochs share."""
+
+    def __init__(self, problem: Problem, settings: Settings, params: LinearParams) -> None:
+        n_samples = problem.shape[0]
+        self.problem, self.settings = problem, settings
+        self.batch = min(settings.batch_size, n_samples)
+        rest = 0 if settings.drop_last else n_samples % self.batch
+        self.samples = n_samples - n_samples % self.batch + rest
+        self.steps_per_epoch = -(-self.samples // self.batch)
+        self.history = History()
+        self.monitored: tuple[float, ...] = ()
+        base = settings.optimizer.learning_rate
+
+        def learning_rate(step: int) -> float:
+            total = settings.epochs * self.steps_per_epoch
+            factor = settings.schedule.factor(Progress(step, total, self.steps_per_epoch, self.monitored))
+            return (base(step) if callable(base) else base) * factor
+
+        self.learning_rate = learning_rate
+        # A frozen dataclass with another learning rate: the user's own optimizer is not touched.
+        self.optimizer: Optimizer = replace(settings.optimizer, learning_rate=learning_rate)  # type: ignore[type-var]
+        averaging = settings.averaging
+        self.carry = Carry(params, self.optimizer.init(params), averaging.init(params) if averaging else None)
+        # Parameters known to be good: at the start of this epoch, and of the one before it.
+        self.good = self.previous = params
+        self.bar = ProgressBar(settings.epochs * self.samples, enabled=settings.verbose)
+        self.start = perf_counter()
+
+    def params(self) -> LinearParams:
+        """Return the parameters that a model would get now."""
+        averaging = self.settings.averaging
+        if averaging is None:
+            return self.carry.params
+        return averaging.value(self.carry.average_state)  # type: ignore[no-any-return]
+
+    def epoch(self, number: int) -> None:
+        """Go through the data once."""
+        problem, settings, meter = self.problem, self.settings, Meter(self.problem.backend)
+        first_step = number * self.steps_per_epoch
+        order = self._order(number)
+        with problem.backend.quiet():
+            for start in range(0, self.samples, self.batch):
+                index = order[start : min(start + self.batch, self.samples)]
+                self.carry, *leavings = run_step(self.carry, index, problem, settings, self.optimizer)
+                meter.add(*leavings)
+                self._raise_if_bad(self.bar.step(index.shape[0], number, meter), first_step)
+            self._raise_if_bad(meter.read(), first_step)
+            row = self._row(number, meter)
+        self.previous, self.good = self.good, self.carry.params
+        self.history.append(row)
+        self.monitored = (*self.monitored, row.get("validation_loss", row["train_loss"]))
+        self.bar.show(number, meter.loss, meter.accuracy)
+
+    def _order(self, number: int) -> Array:
+        """Return the epoch's permutation on the device: the one transfer of an epoch."""
+        n_samples = self.problem.shape[0]
+        backend = self.problem.backend
+        if self.settings.shuffle:
+            return backend.put(epoch_order(self.settings.seed, number, n_samples))
+        return backend.xp.arange(n_samples, device=backend.device)
+
+    def _raise_if_bad(self, step: int | None, first_step: int) -> None:
+        """Stop the run at a loss that is not finite."""
+        if step is not None:
+            if step == 0:
+                # The epoch's own starting point gave the bad loss, so the last good one is an epoch older.
+                self.good = self.previous
+            raise _Diverged(first_step + step)
+
+    def _row(self, number: int, meter: Meter) -> dict[str, float]:
+        """Make the history's row of a finished epoch: a few host reads."""
+        params, problem = self.params(), self.problem
+        seconds = perf_counter() - self.start
+        last_step = (number + 1) * self.steps_per_epoch - 1
+        row: dict[str, float] = {
+            "epoch": number,
+            "step": last_step + 1,
+            "learning_rate": self.learning_rate(last_step),
+            "train_loss": meter.loss,
+            "train_accuracy": meter.accuracy,
+        }
+        if problem.train.penalty is not None:
+            row["penalty"] = scalar(problem.train.penalty.value(params))  # host: once an epoch
+        if problem.validation is not None:
+            row["validation_loss"], row["validation_accuracy"] = problem.validation.evaluate(params)
+        row["seconds"] = perf_counter() - self.start
+        row["samples_per_second"] = (number + 1) * self.samples / max(seconds, 1e-9)
+        return row
+
+
+def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Outcome:
+    """Train for all epochs, or until a callback, Ctrl-C or a loss that is not finite ends it.
+
+    Parameters
+    ----------
+    problem : Problem
+        The data.
+    settings : Settings
+        How to train.
+    params : LinearParams
+        Where to start.
+
+    Returns
+    -------
+    Outcome
+        The parameters for the model, the history with its status, and where it diverged if it did.
+    """
+    run = _Run(problem, settings, params)
+    for callback in settings.callbacks:
+        callback.on_fit_start()
+    diverged_at, number = None, 0
+    try:
+        for number in range(settings.epochs):
+            run.epoch(number)
+            event = EpochEnd(number, run.params(), run.history)
+            # A list, not a generator: every callback sees every epoch, whoever asks to stop.
+            if any([callback.on_epoch_end(event) for callback in settings.callbacks]):  # noqa: C419
+                run.history.status = "stopped"
+                break
+    except KeyboardInterrupt:
+        run.history.status = "interrupted"
+        logger.warning("Training was interrupted in epoch %d; the model has the weights of the last full step.", number)
+    except _Diverged as signal:
+        run.history.status = "diverged"
+        diverged_at = signal.step
+    finally:
+        run.bar.close()
+    if diverged_at is not None:
+        return Outcome(run.good, run.history, diverged_at, run.learning_rate(diverged_at))
+    final = run.params()
+    for callback in settings.callbacks:
+        chosen = callback.on_fit_end(EpochEnd(number, final, run.history))
+        final = final if chosen is None else chosen
+    return Outcome(final, run.history, None, 0.0)
