@@ -8,6 +8,7 @@ A :class:`Backend` is a namespace of the Array API standard and a device in it. 
 __all__ = [
     "Backend",
     "Capabilities",
+    "array_namespace",
     "as_array",
     "backend_of",
     "backend_on",
@@ -19,11 +20,13 @@ import importlib
 import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple, final
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import array_namespace as _find_namespace
 from array_api_compat import device as device_of
+from array_api_compat import is_array_api_obj
 
 from softmax_xp.errors import DeviceMismatchError, InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array, Namespace
@@ -178,6 +181,36 @@ class Backend:
             self.xp.zeros(1, device=self.device).block_until_ready()
 
 
+_NAMESPACES: dict[type, Namespace] = {}
+
+
+def array_namespace(array: Array) -> Namespace:
+    """Return the array-api-compat namespace of an array.
+
+    A training step asks this a dozen times, so the answer is remembered for the array's type.
+
+    Parameters
+    ----------
+    array : array
+        Of any library of the standard.
+
+    Returns
+    -------
+    namespace
+        What ``array_api_compat.array_namespace`` returns.
+
+    Raises
+    ------
+    TypeError
+        For what is no array.
+    """
+    kind = type(array)
+    xp = _NAMESPACES.get(kind)
+    if xp is None:
+        xp = _NAMESPACES[kind] = _find_namespace(array)
+    return xp
+
+
 def _dtype_name(dtype: Any) -> str:
     """Name any library's dtype as the standard does: ``"float32"``."""
     if isinstance(dtype, str):
@@ -276,6 +309,12 @@ def backend_on(xp: Namespace, device: Any) -> Backend:
     return Backend(f"{library}:{device}", xp, device)
 
 
+@cache
+def _host_backend() -> Backend:
+    """Build NumPy's backend once; steps ask for it often."""
+    return backend_on(_find_namespace(np.empty(0)), "cpu")
+
+
 def backend_of(*arrays: Any, names: tuple[str, ...] = ()) -> Backend:
     """Return the backend on which all of ``arrays`` live.
 
@@ -297,6 +336,8 @@ def backend_of(*arrays: Any, names: tuple[str, ...] = ()) -> Backend:
         When two of them live in different places; the message names both.
     """
     first, *others = arrays
+    if not others and type(first) is np.ndarray:
+        return _host_backend()
     xp, device = array_namespace(first), device_of(first)
     for position, other in enumerate(others, start=1):
         if array_namespace(other) is not xp or device_of(other) != device:

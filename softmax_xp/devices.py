@@ -143,7 +143,7 @@ def get_backend(device: str | Backend | None = "auto", *, like: Any = None) -> B
 
     Parameters
     ----------
-    device : str, Backend or None
+    device : str, Backend or None, default: "auto"
         One of the strings of this module's docstring. None follows ``like``.
     like : array, optional
         The array that None follows; NumPy where it is no array of the standard.

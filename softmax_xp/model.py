@@ -9,9 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, final
 
-from array_api_compat import array_namespace
-
-from softmax_xp.backend import Backend, as_array, backend_of, to_host
+from softmax_xp.backend import Backend, array_namespace, as_array, backend_of, to_host
 from softmax_xp.data.standardize import Standardization
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import InvalidValueError

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from numpy.typing import NDArray
 
+from softmax_xp.backend import array_namespace
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array
 

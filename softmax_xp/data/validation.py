@@ -10,8 +10,7 @@ __all__ = ["check_lengths", "check_matrix", "check_sample_weight", "check_soft_t
 import math
 from collections.abc import Iterator
 
-from array_api_compat import array_namespace
-
+from softmax_xp.backend import array_namespace
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array, Namespace
 

@@ -3,9 +3,7 @@
 
 __all__ = ["predict_softmax_loss", "softmax_loss"]
 
-from array_api_compat import array_namespace
-
-from softmax_xp.backend import as_array, backend_of
+from softmax_xp.backend import array_namespace, as_array, backend_of
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective

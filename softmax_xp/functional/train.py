@@ -112,5 +112,5 @@ def _count_classes(*labels: Any) -> int:
             if codes.size and codes.min() < 0:
                 msg = f"`y_train` must hold class numbers >= 0; got {codes.min()}. Use Trainer for other labels."
                 raise InvalidValueError(msg)
-            largest = max(largest, int(codes.max()) if codes.size else 0)
+            largest = max(largest, int(codes.max()) if codes.size else 0)  # host: these are NumPy arrays
     return largest + 1

@@ -42,7 +42,7 @@ def sgd(W: Array, dW: Array, learning_rate: float = 1e-2) -> Array:
     array([0.5])
     """
     backend_of(W, dW, names=("W", "dW"))
-    return W - dW * float(learning_rate)
+    return W - dW * float(learning_rate)  # host: a NumPy float64 would lift float32 arrays
 
 
 def momentum_sgd(
@@ -91,8 +91,8 @@ def momentum_sgd(
     (array([-0.25]), array([-0.75]))
     """
     backend_of(W, dW, names=("W", "dW"))
-    step = dW * float(-learning_rate)
-    velocity = step if velocity is None else velocity * float(momentum) + step
+    step = dW * float(-learning_rate)  # host: a NumPy float64 would lift float32 arrays
+    velocity = step if velocity is None else velocity * float(momentum) + step  # host: likewise
     return W + velocity, velocity
 
 

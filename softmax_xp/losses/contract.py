@@ -9,9 +9,7 @@ __all__ = ["Loss", "Targets", "mean_value_and_gradient", "reciprocal_total", "ta
 
 from typing import Any, NamedTuple, Protocol
 
-from array_api_compat import array_namespace
-
-from softmax_xp.backend import backend_of
+from softmax_xp.backend import array_namespace, backend_of
 from softmax_xp.typing import Array
 
 
@@ -43,7 +41,24 @@ class Loss(Protocol):
         ...
 
     def prepare(self, targets: Array, n_classes: int, *, dtype: Any, sample_weight: Array | None = None) -> Targets:
-        """Turn checked labels or soft targets, and weights, into :class:`Targets`, once for a fit."""
+        """Turn labels or soft targets, and weights, into :class:`Targets`, once for a fit.
+
+        Parameters
+        ----------
+        targets : array
+            Class numbers of shape (n_samples,), or soft targets of shape (n_samples, n_classes).
+        n_classes : int
+            How many classes there are.
+        dtype : dtype
+            The float of the logits.
+        sample_weight : array of float, shape (n_samples,), optional
+            How much each sample counts.
+
+        Returns
+        -------
+        Targets
+            On the device of ``targets``.
+        """
         ...
 
     def value_and_gradient(
@@ -51,7 +66,23 @@ class Loss(Protocol):
     ) -> tuple[Array, Array]:
         """Return each sample's weighted loss, and ``scale`` times the gradient of their sum.
 
-        ``scale`` is folded into factors that are computed anyway, so that a mean costs no pass of its own.
+        Parameters
+        ----------
+        logits : array of float, shape (n_samples, n_classes), or its transpose with ``axis=0``
+            Scores.
+        targets : Targets
+            From :meth:`prepare`.
+        scale : array of shape () or float, default: 1.0
+            Folded into factors that are computed anyway, so that a mean costs no pass of its own.
+        axis : {-1, 0}, default: -1
+            The axis of the classes.
+
+        Returns
+        -------
+        value : array of shape (n_samples,)
+            In nats, times the sample's weight.
+        gradient : array of the shape of ``logits``
+            Fresh: the caller may overwrite it.
         """
         ...
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, final
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from softmax_xp.backend import as_array
+from softmax_xp.backend import array_namespace, as_array
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.losses.contract import Targets
 from softmax_xp.ops.labels import check_labels, one_hot, pick, subtract_at

@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
-from array_api_compat import array_namespace
-
-from softmax_xp.backend import backend_of, scalar
+from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
 from softmax_xp.ops.linear import along_axis, chunk_rows, class_axis, linear_logits, params_gradient, row_slices
 from softmax_xp.penalties import Penalty
@@ -115,7 +113,18 @@ class LinearObjective:
     transform: Callable[[Array], Array] | None = None
 
     def rows(self, rows: Array) -> Array:
-        """Bring some rows of ``X`` to the float of the computation, and transform them."""
+        """Bring some rows of ``X`` to the float of the computation, and transform them.
+
+        Parameters
+        ----------
+        rows : array of shape (some, n_features)
+            Of any real dtype.
+
+        Returns
+        -------
+        array of shape (some, n_features)
+            Ready to meet the weights.
+        """
         if rows.dtype != self.dtype:
             rows = array_namespace(rows).astype(rows, self.dtype)
         return rows if self.transform is None else self.transform(rows)

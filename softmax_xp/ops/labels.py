@@ -10,9 +10,9 @@ __all__ = ["check_labels", "one_hot", "pick", "subtract_at"]
 
 from typing import Any
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from softmax_xp.backend import backend_of, scalar
+from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array
 

@@ -11,9 +11,7 @@ __all__ = ["along_axis", "chunk_rows", "class_axis", "linear_logits", "params_gr
 
 from collections.abc import Iterator
 
-from array_api_compat import array_namespace
-
-from softmax_xp.backend import Backend
+from softmax_xp.backend import Backend, array_namespace
 from softmax_xp.typing import Array, LinearParams
 
 # Measured with OpenBLAS on 2 cores for 10 .. 1000 classes: benchmarks/full_batch.py prints the passes.

@@ -32,9 +32,7 @@ __all__ = ["ShiftedExponentials", "log_softmax", "logsumexp", "shifted_exponenti
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from softmax_xp.backend import as_array, backend_of
+from softmax_xp.backend import array_namespace, as_array, backend_of
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array
 

@@ -21,8 +21,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from array_api_compat import array_namespace
-
+from softmax_xp.backend import array_namespace
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.typing import Array, Namespace, Params
 

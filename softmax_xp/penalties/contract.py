@@ -12,13 +12,48 @@ class Penalty(Protocol):
     """A convex function of the weights that is added to the mean loss."""
 
     def value(self, params: LinearParams) -> Array:
-        """Return the penalty, an array of shape ()."""
+        """Return the penalty.
+
+        Parameters
+        ----------
+        params : LinearParams
+            Where.
+
+        Returns
+        -------
+        array of shape ()
+            In nats, like the mean loss that it is added to.
+        """
         ...
 
     def gradient(self, params: LinearParams) -> LinearParams:
-        """Return its gradient; None for a member that is not penalised."""
+        """Return its gradient.
+
+        Parameters
+        ----------
+        params : LinearParams
+            Where.
+
+        Returns
+        -------
+        LinearParams
+            None for a member that is not penalised.
+        """
         ...
 
     def proximal(self, params: LinearParams, step: float) -> LinearParams:
-        """Return the minimiser of ``penalty(v) + norm(v - params)**2 / (2 * step)``."""
+        """Return the minimiser of ``penalty(v) + norm(v - params)**2 / (2 * step)``.
+
+        Parameters
+        ----------
+        params : LinearParams
+            Where to start.
+        step : float
+            Step length, positive.
+
+        Returns
+        -------
+        LinearParams
+            The minimiser.
+        """
         ...

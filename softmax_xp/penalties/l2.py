@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import final
 
-from array_api_compat import array_namespace
-
+from softmax_xp.backend import array_namespace
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.typing import Array, LinearParams
 

@@ -41,10 +41,32 @@ class Callback:
         """Forget earlier fits."""
 
     def on_epoch_end(self, event: EpochEnd) -> bool | None:
-        """Look at an epoch; return True to stop the fit after it."""
+        """Look at an epoch.
+
+        Parameters
+        ----------
+        event : EpochEnd
+            The epoch, the parameters after it and the history, whose last row is this epoch's.
+
+        Returns
+        -------
+        bool or None
+            True stops the fit after this epoch.
+        """
 
     def on_fit_end(self, event: EpochEnd) -> LinearParams | None:
-        """Return the parameters that the model should have, or None to keep the last ones."""
+        """Have the last word on the model's parameters.
+
+        Parameters
+        ----------
+        event : EpochEnd
+            The last epoch, the parameters after it and the history, whose last row is this epoch's.
+
+        Returns
+        -------
+        LinearParams or None
+            What the model should have; None keeps the last ones.
+        """
 
 
 def _improves(event: EpochEnd, monitor: str, best: float, min_delta: float) -> tuple[bool, float]:
@@ -110,7 +132,18 @@ class EarlyStopping(Callback):
         self._best, self._waited = inf, 0
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
-        """Count the epochs since the last improvement."""
+        """Count the epochs since the last improvement.
+
+        Parameters
+        ----------
+        event : EpochEnd
+            The epoch, the parameters after it and the history, whose last row is this epoch's.
+
+        Returns
+        -------
+        bool
+            Whether patience has run out.
+        """
         improved, value = _improves(event, self.monitor, self._best, self.min_delta)
         self._best, self._waited = (value, 0) if improved else (self._best, self._waited + 1)
         return self._waited > self.patience
@@ -152,12 +185,29 @@ class BestWeights(Callback):
         self.best_epoch, self._best, self._params = None, inf, None
 
     def on_epoch_end(self, event: EpochEnd) -> None:
-        """Keep the parameters of a better epoch. They are never overwritten, so this is no copy."""
+        """Keep the parameters of a better epoch. They are never overwritten, so this is no copy.
+
+        Parameters
+        ----------
+        event : EpochEnd
+            The epoch, the parameters after it and the history, whose last row is this epoch's.
+        """
         improved, value = _improves(event, self.monitor, self._best, 0.0)
         if improved:
             self.best_epoch, self._best, self._params = event.epoch, value, event.params
 
     def on_fit_end(self, event: EpochEnd) -> LinearParams | None:
-        """Return the best parameters, or None where no epoch ended."""
+        """Return to the best epoch.
+
+        Parameters
+        ----------
+        event : EpochEnd
+            The last epoch, the parameters after it and the history, whose last row is this epoch's.
+
+        Returns
+        -------
+        LinearParams or None
+            The best parameters; None where no epoch ended.
+        """
         del event  # part of the contract; what counts was kept at the ends of epochs
         return self._params

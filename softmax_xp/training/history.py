@@ -54,7 +54,13 @@ class History:
         return tuple(dict.fromkeys(name for row in self.rows for name in row))
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add a row."""
+        """Add a row.
+
+        Parameters
+        ----------
+        row : mapping of str to float
+            Copied.
+        """
         self.rows.append(dict(row))
 
     def __len__(self) -> int:

@@ -6,9 +6,7 @@ __all__ = ["Problem", "prepare_problem"]
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace
-
-from softmax_xp.backend import Backend, as_array, to_host
+from softmax_xp.backend import Backend, array_namespace, as_array, to_host
 from softmax_xp.data.labels import encode_labels
 from softmax_xp.data.standardize import Standardization, fit_standardization
 from softmax_xp.data.validation import check_lengths, check_matrix, check_sample_weight, check_soft_targets

@@ -34,18 +34,18 @@ class Trainer:
 
     Parameters
     ----------
-    optimizer : Optimizer, default: SGD()
-        The update rule, with its learning rate.
-    loss : Loss, default: CrossEntropy()
-        Over logits.
+    optimizer : Optimizer, optional
+        The update rule, with its learning rate. By default ``SGD()``.
+    loss : Loss, optional
+        Over logits. By default ``CrossEntropy()``.
     penalty : Penalty, optional
         Added to the mean loss; the bias is free.
     epochs : int, default: 10
         How often to go through the data.
     batch_size : int, default: 256
         Samples of a step. The last batch of an epoch may be smaller.
-    schedule : Schedule, default: Constant()
-        Multiplies the learning rate.
+    schedule : Schedule, optional
+        Multiplies the learning rate. By default ``Constant()``.
     clipping : Clipping, optional
         What to do with large gradients.
     averaging : Averaging, optional
