@@ -18,7 +18,7 @@ __all__ = [
 
 import importlib
 import warnings
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple, final
@@ -112,7 +112,8 @@ class Backend:
                 host = host.astype(_dtype_name(dtype))
             array = self._from_numpy(host)
         if dtype is not None and array.dtype != dtype:
-            array = self.xp.astype(array, dtype)
+            with self.scope():
+                array = self.xp.astype(array, dtype)
         return array
 
     def _from_numpy(self, host: np.ndarray) -> Array:
@@ -165,9 +166,17 @@ class Backend:
         """Return the dtype in which sums over many samples accumulate: float64 on CPUs, elsewhere ``dtype`` itself."""
         return self.xp.float64 if self.capabilities.default_float == "float64" else dtype
 
-    def quiet(self) -> AbstractContextManager[None]:
-        """Silence NumPy's floating-point warnings where the caller looks for infinities and NaN itself."""
-        return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def scope(self) -> ExitStack:
+        """Make this device current, and silence NumPy's floating-point warnings.
+
+        CuPy puts new arrays on the current device, not on that of the operands. The warnings are silenced where the
+        caller looks for infinities and NaN itself.
+        """
+        stack = ExitStack()
+        stack.enter_context(np.errstate(over="ignore", invalid="ignore", divide="ignore"))
+        if self.name.startswith("cuda"):
+            stack.enter_context(self.device)
+        return stack
 
     def synchronise(self) -> None:
         """Wait until the device has finished. Only timings need it."""

@@ -241,8 +241,9 @@ class SoftmaxModel:
         if X.shape[0] == 0:
             msg = f"`X` must hold at least one sample; got shape {tuple(X.shape)}."
             raise InvalidValueError(msg)
-        parts = [finish(logits) for logits in self._logits(X)]
-        whole = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
+        with backend.scope():
+            parts = [finish(logits) for logits in self._logits(X)]
+            whole = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
         return backend_of(X).put(whole)
 
     def _logits(self, X: Array) -> Iterator[Array]:

@@ -77,7 +77,7 @@ def softmax_loss(W: Array, X: Array, y: Array, reg: float = 0.0) -> tuple[Array,
         raise InvalidValueError(msg)
     targets = _LOSS.prepare(labels, W.shape[1], dtype=dtype)
     weight = W if W.dtype == dtype else backend.xp.astype(W, dtype)
-    with backend.quiet():
+    with backend.scope():
         objective = LinearObjective(X, targets, _LOSS, penalty, dtype)
         loss, gradient = objective.value_and_gradient(LinearParams(weight))
     return loss, gradient.weight

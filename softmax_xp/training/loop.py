@@ -159,7 +159,7 @@ class _Run:
         problem, settings, meter = self.problem, self.settings, Meter(self.problem.backend)
         first_step = number * self.steps_per_epoch
         order = self._order(number)
-        with problem.backend.quiet():
+        with problem.backend.scope():
             for start in range(0, self.samples, self.batch):
                 index = order[start : min(start + self.batch, self.samples)]
                 self.carry, *leavings = run_step(self.carry, index, problem, settings, self.optimizer)
@@ -226,7 +226,8 @@ def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Ou
     Outcome
         The parameters for the model, the history with its status, and where it diverged if it did.
     """
-    run = _Run(problem, settings, params)
+    with problem.backend.scope():
+        run = _Run(problem, settings, params)
     for callback in settings.callbacks:
         callback.on_fit_start()
     diverged_at, number = None, 0

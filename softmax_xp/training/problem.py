@@ -152,7 +152,8 @@ def _targets(
         weight = as_array(weight)
         check_sample_weight(weight, n_samples)
         weight = backend.put(weight, dtype)
-    return loss.prepare(backend.put(codes), n_classes, dtype=dtype, sample_weight=weight)
+    with backend.scope():
+        return loss.prepare(backend.put(codes), n_classes, dtype=dtype, sample_weight=weight)
 
 
 def _on_device(standardization: Standardization, backend: Backend, dtype: Any) -> Callable[[Array], Array]:

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One training step (gather, loss, gradient, Adam) against PyTorch eager with its fused Adam.
+
+Ours is the very function that the Trainer calls; beside what PyTorch's step does it also counts the hits of the
+batch. Both train one linear layer with a bias, take the batches of the same shuffled order in turn, and must
+arrive at the same weights before anything is timed.
+"""
+
+__all__ = ["SHAPE", "TARGETS", "measure"]
+
+import importlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+import softmax_xp as sx
+from benchmarks.report import Line, Table, milliseconds, times_text, verdict
+from benchmarks.timing import Effort, median_seconds, race, ratio
+from benchmarks.torch_peer import TorchStep
+from softmax_xp.backend import Backend, to_host
+from softmax_xp.data.order import epoch_order
+from softmax_xp.training.loop import Carry, Settings, run_step
+from softmax_xp.training.problem import prepare_problem
+from softmax_xp.typing import LinearParams
+
+SHAPE = (60000, 784, 10)
+# Batch size -> how many times as fast as PyTorch.
+TARGETS = {50: 2.5, 128: 2.0, 512: 1.5}
+_LEARNING_RATE = 1e-3
+_CHECKED_STEPS = 20
+
+
+def measure(
+    device: str, effort: Effort, shape: tuple[int, int, int] = SHAPE, targets: Mapping[int, float] | None = None
+) -> Table:
+    """Run the race for each batch size.
+
+    Parameters
+    ----------
+    device : str
+        Where to compute.
+    effort : Effort
+        How long.
+    shape : tuple of int, optional
+        n_samples, n_features, n_classes.
+    targets : mapping of int to float, optional
+        Batch sizes, and how many times as fast as PyTorch the step should be.
+
+    Returns
+    -------
+    Table
+        One line for each batch size.
+    """
+    backend = sx.get_backend(device)
+    n_samples, n_features, n_classes = shape
+    random = np.random.default_rng(0)
+    X = random.random((n_samples, n_features), dtype=np.float32)
+    y = random.integers(0, n_classes, n_samples)
+    torch, reason = _torch_on(backend)
+    notes = [f"PyTorch: skipped, {reason}"] if torch is None else []
+    lines = [
+        _measure_batch(backend, torch, effort, X, y, n_classes, batch, target)
+        for batch, target in (TARGETS if targets is None else targets).items()
+    ]
+    notes.append("PyTorch: index_select, nn.Linear, cross_entropy, backward, Adam(fused=True); ours also counts hits")
+    title = f"Minibatch step: {n_samples} x {n_features} x {n_classes} float32, Adam, on {backend.name}"
+    return Table("minibatch_step", title, lines, notes)
+
+
+def _torch_on(backend: Backend) -> tuple[Any, str]:
+    """Return PyTorch where it can compute on the same kind of device, else None and the reason."""
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        return None, str(error)
+    if "cuda" in backend.name and not torch.cuda.is_available():
+        return None, "this build sees no CUDA device"
+    return torch, ""
+
+
+def _measure_batch(
+    backend: Backend, torch: Any, effort: Effort, X: Any, y: Any, n_classes: int, batch: int, target: float
+) -> Line:
+    """Measure one batch size."""
+    order = epoch_order(0, 0, X.shape[0])
+    indices = [order[start : start + batch] for start in range(0, X.shape[0] - batch + 1, batch)]
+    ours = _OurStep(backend, X, y)
+    contestants: dict[str, Callable[[], Any]] = {
+        "softmax_xp": partial(_next_step, ours, cycle([backend.put(index) for index in indices]))
+    }
+    if torch is not None:
+        device = "cuda" if "cuda" in backend.name else "cpu"
+        peer = TorchStep(torch, device, X, y, n_classes, _LEARNING_RATE)
+        theirs = [torch.from_numpy(index).to(device) for index in indices]
+        contestants["PyTorch"] = partial(_next_step, peer, cycle(theirs))
+        _check_agreement(contestants, ours, peer)
+    seconds = race(contestants, effort, synchronise=lambda: _synchronise(backend, torch))
+    cells = {"batch": str(batch), "softmax_xp": milliseconds(median_seconds(seconds["softmax_xp"]))}
+    record: dict[str, Any] = {"batch": batch, "target": target, "met": None}
+    record["seconds"] = {name: median_seconds(times) for name, times in seconds.items()}
+    speed, met = "skipped", "-"
+    if torch is not None:
+        cells["PyTorch"] = milliseconds(median_seconds(seconds["PyTorch"]))
+        faster = ratio(seconds["PyTorch"], seconds["softmax_xp"])
+        record |= {"times_as_fast": faster._asdict(), "met": faster.median >= target}
+        speed, met = times_text(faster), verdict(met=record["met"])
+    return Line(cells | {"times as fast (range)": speed, "target": f">= {target}x", "met": met}, record)
+
+
+class _OurStep:
+    """The Trainer's step with its carry, called with one batch after the other."""
+
+    def __init__(self, backend: Backend, X: Any, y: Any) -> None:
+        self.problem = prepare_problem(
+            X,
+            y,
+            sample_weight=None,
+            validation=None,
+            classes=None,
+            device=backend,
+            dtype=None,
+            standardize=False,
+            loss=sx.CrossEntropy(),
+            penalty=None,
+        )
+        self.optimizer = sx.Adam(_LEARNING_RATE)
+        self.settings = Settings(self.optimizer, sx.Constant(), None, None, 1, 1, 0, True, False, (), False)
+        dtype, (_, n_features, n_classes) = self.problem.train.dtype, self.problem.shape
+        xp, device = backend.xp, backend.device
+        params = LinearParams(
+            xp.zeros((n_features, n_classes), dtype=dtype, device=device),
+            xp.zeros(n_classes, dtype=dtype, device=device),
+        )
+        self.carry = Carry(params, self.optimizer.init(params), None)
+
+    def __call__(self, index: Any) -> None:
+        self.carry, *_ = run_step(self.carry, index, self.problem, self.settings, self.optimizer)
+
+
+def _next_step(step: Callable[[Any], None], indices: Any) -> None:
+    """Take a step on the next batch."""
+    step(next(indices))
+
+
+def _check_agreement(contestants: Mapping[str, Callable[[], Any]], ours: _OurStep, peer: TorchStep) -> None:
+    """Take some steps with both; they must stay together."""
+    for _ in range(_CHECKED_STEPS):
+        for call in contestants.values():
+            call()
+    weight = to_host(ours.carry.params.weight)
+    error = np.abs(to_host(peer.layer.weight).T - weight).max() / np.abs(weight).max()
+    assert error < 1e-3, f"PyTorch's step computes something else: relative difference {error:.1e}"
+
+
+def _synchronise(backend: Backend, torch: Any) -> None:
+    """Wait for both libraries."""
+    backend.synchronise()
+    if torch is not None and "cuda" in backend.name:
+        torch.cuda.synchronize()

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""PyTorch's eager training step, as its users write it."""
+
+__all__ = ["TorchStep"]
+
+from typing import Any, final
+
+
+@final
+class TorchStep:
+    """A linear layer, cross-entropy and the fused Adam, on rows that are gathered by index.
+
+    Parameters
+    ----------
+    torch : module
+        PyTorch.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    X : host array of shape (n_samples, n_features)
+        Moved to the device once.
+    y : host array of int, shape (n_samples,)
+        Likewise.
+    n_classes : int
+        Columns of the layer.
+    learning_rate : float
+        Of Adam.
+    """
+
+    def __init__(self, torch: Any, device: str, X: Any, y: Any, n_classes: int, learning_rate: float) -> None:
+        self._loss = torch.nn.functional.cross_entropy
+        self.X = torch.from_numpy(X).to(device)
+        self.y = torch.from_numpy(y).to(device)
+        self.layer = torch.nn.Linear(X.shape[1], n_classes, device=device)
+        with torch.no_grad():
+            self.layer.weight.zero_()
+            self.layer.bias.zero_()
+        self._optimizer = torch.optim.Adam(self.layer.parameters(), lr=learning_rate, fused=True)
+
+    def __call__(self, index: Any) -> None:
+        """Take one step on the rows named in ``index``, a tensor on the device."""
+        self._optimizer.zero_grad()
+        # index_select is twice as fast as X[index] on a CPU, so this is the stronger peer.
+        rows, labels = self.X.index_select(0, index), self.y.index_select(0, index)
+        self._loss(self.layer(rows), labels).backward()
+        self._optimizer.step()
