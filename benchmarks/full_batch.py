@@ -9,7 +9,7 @@ that is still in the cache is read from memory once instead of twice.
 __all__ = ["SHAPES", "TARGET", "Shape", "measure"]
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ import softmax_xp as sx
 from benchmarks.report import Line, Table, milliseconds, ratio_text, verdict
 from benchmarks.textbook import textbook_softmax_loss
 from benchmarks.timing import Effort, median_seconds, race, ratio
+from benchmarks.torch_peer import torch_beside, torch_device
 from softmax_xp.backend import Backend, to_host
 
 TARGET = 1.3
@@ -113,27 +114,24 @@ def _contestants(backend: Backend, shape: Shape, notes: list[str]) -> dict[str, 
     host_G = random.standard_normal((n_samples, n_classes), dtype=np.dtype(dtype).type)
     W, y, G = (backend.put(array) for array in (host_W, host_y, host_G))
     rotation = 1 if backend.capabilities.row_chunks else -(-_ROTATION_BYTES // host_X.nbytes)
-    copies = [xp.asarray(backend.put(host_X), copy=rotation > 1) for _ in range(rotation)]
+    copies = [xp.asarray(backend.put(host_X), copy=True if rotation > 1 else None) for _ in range(rotation)]
 
-    def products(Xs: Iterator[Any] = cycle(copies)) -> Any:
-        X = next(Xs)
-        return X @ W, X.T @ G
+    def rotated(compute: Callable[[Any], Any]) -> Callable[[], Any]:
+        Xs = cycle(copies)
+        return lambda: compute(next(Xs))
 
-    def ours(Xs: Iterator[Any] = cycle(copies)) -> Any:
-        return sx.softmax_loss(W, next(Xs), y, _REG)
-
-    def textbook(Xs: Iterator[Any] = cycle(copies)) -> Any:
-        return textbook_softmax_loss(W, next(Xs), y, _REG, xp=xp)
-
-    contestants: dict[str, Callable[[], Any]] = {"products": products, "softmax_xp": ours}
+    contestants = {
+        "products": rotated(lambda X: (X @ W, X.T @ G)),
+        "softmax_xp": rotated(lambda X: sx.softmax_loss(W, X, y, _REG)),
+    }
     if not backend.name.startswith("jax"):  # its arrays cannot be written to, and the listing writes
-        contestants["textbook"] = textbook
+        contestants["textbook"] = rotated(lambda X: textbook_softmax_loss(W, X, y, _REG, xp=xp))
     if backend.name == "cpu":
         _add_scikit_learn(contestants, host_W, host_X, host_y, notes)
     else:
         notes.append("scikit-learn: skipped, its coefficients live on the host")
     _add_torch(contestants, backend, host_W, copies, host_y, notes)
-    expected = to_host(ours()[1])
+    expected = to_host(contestants["softmax_xp"]()[1])
     for name, call in contestants.items():
         if name != "products":
             error = np.abs(to_host(call()[1]) - expected).max() / np.abs(expected).max()
@@ -163,18 +161,11 @@ def _add_torch(
     contestants: dict[str, Callable[[], Any]], backend: Backend, W: Any, copies: list[Any], y: Any, notes: list[str]
 ) -> None:
     """Add PyTorch with its own automatic gradient, on the same kind of device."""
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError as error:
-        notes.append(f"PyTorch: skipped, {error}")
+    torch, reason = torch_beside(backend)
+    if torch is None:
+        notes.append(f"PyTorch: skipped, {reason}")
         return
-    device = "cuda" if "cuda" in backend.name else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        notes.append("PyTorch: skipped, this build sees no CUDA device")
-        return
-    if backend.name.startswith("jax"):
-        notes.append("PyTorch: skipped, its arrays are not JAX's")
-        return
+    device = torch_device(backend)
     weight = torch.tensor(W, device=device, requires_grad=True)
     labels = torch.tensor(y, device=device)
     # from_dlpack shares the memory, so that both libraries read the very same X.

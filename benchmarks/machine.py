@@ -21,9 +21,10 @@ _LIBRARIES = ("array-api-compat", "scikit-learn", "torch", "cupy", "jax")
 
 
 def limit_threads(threads: int | None) -> None:
-    """Bound the threads of every library that a benchmark calls; None leaves each to its own choice."""
+    """Bound the threads of every library here and in child processes; None leaves each to its own choice."""
     if threads is None:
         return
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     importlib.import_module("threadpoolctl").threadpool_limits(threads)
     with contextlib.suppress(ImportError):
         importlib.import_module("torch").set_num_threads(threads)
@@ -86,10 +87,12 @@ def _cores() -> int:
 
 
 def _load() -> str:
-    """Return the load average: above some tenths, other programs were part of the measurement."""
+    """Return the load average of the last minute, and what to think of it."""
     if sys.platform == "win32":
         return "unknown"
-    return f"{os.getloadavg()[0]:.2f}"
+    load = os.getloadavg()[0]
+    # Threads that wait for one another, as BLAS's do, suffer most: one busy neighbour can cost a factor of ten.
+    return f"{load:.2f}" + (" - BUSY: other programs are part of every number below" if load > 0.5 * _cores() else "")
 
 
 def _blas() -> str:

@@ -50,6 +50,7 @@ def race(
     effort: Effort,
     *,
     synchronise: Callable[[], object] = lambda: None,
+    before: Mapping[str, Callable[[], object]] | None = None,
 ) -> dict[str, list[float]]:
     """Return the seconds of one call of each contestant, one number for each round.
 
@@ -61,6 +62,8 @@ def race(
         How long.
     synchronise : callable, optional
         Waits for the device; called before and after each timed block, as calls to accelerators return early.
+    before : mapping of str to callable, optional
+        What to call at the start of a contestant's blocks, such as a change of settings.
 
     Returns
     -------
@@ -68,12 +71,11 @@ def race(
         In the order of ``contestants``.
     """
     names = list(contestants)
-    for call in contestants.values():  # the very first call may compile, plan or allocate
-        call()
-    synchronise()
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(effort.rounds):
         for name in names if number % 2 == 0 else reversed(names):
+            if before is not None and name in before:
+                before[name]()
             seconds[name].append(_block(contestants[name], effort, synchronise))
     return seconds
 

@@ -1,9 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PyTorch's eager training step, as its users write it."""
+"""PyTorch as a peer: its eager training step as its users write it, and where it can take part."""
 
-__all__ = ["TorchStep"]
+__all__ = ["TorchStep", "torch_beside", "torch_device"]
 
+import importlib
 from typing import Any, final
+
+from softmax_xp.backend import Backend
+
+
+def torch_beside(backend: Backend) -> tuple[Any, str]:
+    """Return PyTorch where it can compute on the same kind of device, else None and the reason."""
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        return None, str(error)
+    if backend.name.startswith("jax"):
+        return None, "it is a peer on NumPy's, CuPy's and its own devices only"
+    if "cuda" in backend.name and not torch.cuda.is_available():
+        return None, "this build sees no CUDA device"
+    return torch, ""
+
+
+def torch_device(backend: Backend) -> str:
+    """Return PyTorch's name for the device of a backend."""
+    return backend.name.removeprefix("torch:") if "cuda" in backend.name else "cpu"
 
 
 @final
@@ -15,7 +36,7 @@ class TorchStep:
     torch : module
         PyTorch.
     device : str
-        ``"cpu"`` or ``"cuda"``.
+        See :func:`torch_device`.
     X : host array of shape (n_samples, n_features)
         Moved to the device once.
     y : host array of int, shape (n_samples,)

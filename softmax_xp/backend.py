@@ -120,6 +120,8 @@ class Backend:
         """Bring a NumPy array here, sharing its memory where the library can."""
         if host.dtype.name == "float64" and not self.capabilities.float64:
             host = host.astype(np.float32)
+        if any(stride < 0 for stride in host.strides):  # PyTorch has none
+            host = np.ascontiguousarray(host)
         with warnings.catch_warnings():
             # PyTorch warns that writing to a read-only array is undefined; this package never writes to its inputs.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writ", category=UserWarning)
@@ -266,7 +268,9 @@ def to_host(array: Any) -> np.ndarray:
         return np.asarray((host.float() if str(host.dtype) == "torch.bfloat16" else host).numpy())
     if library == "array_api_strict":
         return np.array(array.to_device(importlib.import_module(library).Device("CPU_DEVICE")))
-    return np.asarray(array)
+    host = np.asarray(array)
+    # JAX brings a bfloat16 of its own, on which half of NumPy fails.
+    return host.astype(np.float32) if host.dtype.name == "bfloat16" else host
 
 
 def scalar(array: Array) -> float:

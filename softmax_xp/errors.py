@@ -20,6 +20,7 @@ __all__ = [
     "TrainingDivergedError",
 ]
 
+from functools import partial
 from typing import Any
 
 
@@ -88,6 +89,11 @@ class TrainingDivergedError(SoftmaxXPError, ArithmeticError):
         self.model = model
         self.history = history
         self.step = step
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the arguments by name, which an exception by itself forgets."""
+        parts = {"model": self.model, "history": self.history, "step": self.step}
+        return partial(type(self), *self.args, **parts), (), getattr(self, "__dict__", None)
 
 
 class SoftmaxXPWarning(UserWarning):

@@ -5,12 +5,13 @@ __all__ = ["SoftmaxModel"]
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, final
 
 from softmax_xp.backend import Backend, array_namespace, as_array, backend_of, to_host
 from softmax_xp.data.standardize import Standardization
+from softmax_xp.data.validation import check_matrix
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.io.model_file import write_model
@@ -59,7 +60,30 @@ class SoftmaxModel:
     classes: Any
     standardization: Standardization | None = None
     temperature: float = 1.0
-    metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit one another."""
+        weight, bias = self.params
+        n_features, n_classes = weight.shape if weight.ndim == 2 else (0, 0)
+        if n_features == 0 or n_classes == 0 or (bias is not None and bias.shape != (n_classes,)):
+            shapes = (tuple(weight.shape), None if bias is None else tuple(bias.shape))
+            msg = f"`params` must have shapes (n_features, n_classes) and (n_classes,) or None; got {shapes}."
+            raise InvalidValueError(msg)
+        object.__setattr__(self, "classes", as_array(self.classes))
+        if tuple(self.classes.shape) != (n_classes,):
+            msg = f"`classes` must name the {n_classes} columns of the weight; got {self.classes!r}."
+            raise InvalidValueError(msg)
+        if self.standardization is not None and self.standardization.mean.shape != (n_features,):
+            got = self.standardization.mean.shape[0]
+            msg = f"`standardization` must be that of the {n_features} features of the weight; got {got} features."
+            raise InvalidValueError(msg)
+        if not 0.0 < self.temperature < inf:
+            msg = f"`temperature` must be positive and finite; got {self.temperature}."
+            raise InvalidValueError(msg)
+        if "temperature" in self.metadata:
+            msg = "`metadata` must not hold 'temperature', which the file keeps for the model's own; got it."
+            raise InvalidValueError(msg)
 
     def __repr__(self) -> str:
         """Show the shape and the device, not the numbers."""
@@ -149,6 +173,9 @@ class SoftmaxModel:
             The share of samples whose prediction equals their label.
         """
         truth = to_host(y)
+        if truth.ndim == 1 and isinstance(y, list | tuple):
+            truth = truth.astype(object)
+            truth[:] = y  # as they are: NumPy would turn the numbers of a mixed list into strings
         predicted = to_host(self.predict(X))
         if truth.shape != predicted.shape:
             msg = f"`y` must have shape {predicted.shape}, one label for each row of `X`; got {truth.shape}."
@@ -227,20 +254,18 @@ class SoftmaxModel:
             classes,
             standardization,
             float(settings["temperature"]),
-            MappingProxyType({name: value for name, value in settings.items() if name != "temperature"}),
+            {name: value for name, value in settings.items() if name != "temperature"},
         )
 
     def _by_chunks(self, X: Any, finish: Callable[[Array], Array]) -> Array:
         """Apply ``finish`` to the logits of one row chunk after the other; return the whole where ``X`` lives."""
         X = as_array(X)
+        check_matrix(X)
         n_features = self.params.weight.shape[0]
-        if X.ndim != 2 or X.shape[1] != n_features:
+        if X.shape[1] != n_features:
             msg = f"`X` must have shape (n_samples, {n_features}), the features of the model; got {tuple(X.shape)}."
             raise InvalidValueError(msg)
         backend = self.backend
-        if X.shape[0] == 0:
-            msg = f"`X` must hold at least one sample; got shape {tuple(X.shape)}."
-            raise InvalidValueError(msg)
         with backend.scope():
             parts = [finish(logits) for logits in self._logits(X)]
             whole = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)

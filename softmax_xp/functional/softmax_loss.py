@@ -3,7 +3,7 @@
 
 __all__ = ["predict_softmax_loss", "softmax_loss"]
 
-from softmax_xp.backend import array_namespace, as_array, backend_of
+from softmax_xp.backend import as_array, backend_of
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
@@ -70,9 +70,10 @@ def softmax_loss(W: Array, X: Array, y: Array, reg: float = 0.0) -> tuple[Array,
         )
         raise InvalidValueError(msg)
     dtype = backend.float_dtype(W.dtype)
+    backend.float_dtype(X.dtype)  # refuses complex numbers and strings
     penalty = L2(reg) if reg else None
     labels = backend.put(as_array(y))
-    if labels.shape[:1] != X.shape[:1]:
+    if labels.shape != X.shape[:1]:
         msg = f"`y` must have shape ({X.shape[0]},), one label for each row of `X`; got {tuple(labels.shape)}."
         raise InvalidValueError(msg)
     targets = _LOSS.prepare(labels, W.shape[1], dtype=dtype)
@@ -113,9 +114,12 @@ def predict_softmax_loss(W: Array, X: Array) -> Array:
     array([1, 0])
     """
     W, X = as_array(W), as_array(X)
-    backend_of(W, X, names=("W", "X"))
-    xp = array_namespace(W)
+    backend = backend_of(W, X, names=("W", "X"))
+    xp = backend.xp
     if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0]:
         msg = f"`X` must have shape (n_samples, {W.shape[0]}), the rows of `W`; got {tuple(X.shape)}."
         raise InvalidValueError(msg)
-    return xp.argmax(xp.astype(X, W.dtype, copy=False) @ W, axis=1)
+    dtype = backend.float_dtype(W.dtype)
+    backend.float_dtype(X.dtype)  # refuses complex numbers and strings
+    with backend.scope():
+        return xp.argmax(xp.astype(X, dtype, copy=False) @ xp.astype(W, dtype, copy=False), axis=1)

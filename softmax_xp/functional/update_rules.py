@@ -41,7 +41,7 @@ def sgd(W: Array, dW: Array, learning_rate: float = 1e-2) -> Array:
     >>> sx.sgd(np.array([1.0]), np.array([2.0]), 0.25)
     array([0.5])
     """
-    backend_of(W, dW, names=("W", "dW"))
+    _check_shape(W, dW)
     return W - dW * float(learning_rate)  # host: a NumPy float64 would lift float32 arrays
 
 
@@ -90,7 +90,7 @@ def momentum_sgd(
     >>> sx.momentum_sgd(W, np.array([2.0]), 0.25, 0.5, velocity)
     (array([-0.25]), array([-0.75]))
     """
-    backend_of(W, dW, names=("W", "dW"))
+    _check_shape(W, dW)
     step = dW * float(-learning_rate)  # host: a NumPy float64 would lift float32 arrays
     velocity = step if velocity is None else velocity * float(momentum) + step  # host: likewise
     return W + velocity, velocity
@@ -207,11 +207,19 @@ def adam(W: Array, dW: Array, config: Mapping[str, Any] | None = None) -> tuple[
     return _configured_step(Adam(), W, dW, config)
 
 
+def _check_shape(W: Array, dW: Array) -> None:
+    """Refuse a gradient from elsewhere, or of a shape that would be broadcast."""
+    backend_of(W, dW, names=("W", "dW"))
+    if W.shape != dW.shape:
+        msg = f"`dW` must have the shape of `W`, {tuple(W.shape)}; got {tuple(dW.shape)}."
+        raise InvalidValueError(msg)
+
+
 def _configured_step(
     optimizer: Any, W: Array, dW: Array, config: Mapping[str, Any] | None
 ) -> tuple[Array, dict[str, Any]]:
     """Unpack a ``config`` into hyperparameters and state, take a step, and pack it again."""
-    backend_of(W, dW, names=("W", "dW"))
+    _check_shape(W, dW)
     given = dict(config or {})
     hyperparameters = [each.name for each in fields(optimizer)]
     fresh = optimizer.init(W)

@@ -101,13 +101,14 @@ def read_model(path: Path) -> tuple[str, dict[str, NDArray[Any]], NDArray[Any], 
     tensors = dict(tensors)
     try:
         version = int(metadata["format"])
-        kind, settings = metadata["kind"], json.loads(metadata["settings"])
         if version > FORMAT:
+            writer = metadata.get("softmax_xp", "of an unknown version")
             msg = (
                 f"`path` must hold a model of format {FORMAT} or older; got format {version} in {path}, written by "
-                f"softmax_xp {metadata['softmax_xp']}. Install that version or a newer one."
+                f"softmax_xp {writer}. Install that version or a newer one."
             )
             raise ModelFileError(msg)
+        kind, settings = metadata["kind"], json.loads(metadata["settings"])
         classes = _decode_classes(metadata["classes"]) if "classes" in metadata else tensors.pop("classes")
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         if isinstance(error, ModelFileError):

@@ -7,9 +7,10 @@ Weights enter in one place, :class:`Targets`, made once for a fit; the mean is t
 
 __all__ = ["Loss", "Targets", "mean_value_and_gradient", "reciprocal_total", "take_targets"]
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from softmax_xp.backend import array_namespace, backend_of
+from softmax_xp.errors import InvalidValueError
 from softmax_xp.typing import Array
 
 
@@ -27,6 +28,7 @@ class Targets(NamedTuple):
     class_weight: Array | None = None  # (n_classes,)
 
 
+@runtime_checkable
 class Loss(Protocol):
     """A loss over logits; frozen, so it prints, compares and pickles."""
 
@@ -123,8 +125,8 @@ def mean_value_and_gradient(
     ----------
     loss : Loss
         Such as ``CrossEntropy()``.
-    logits : array of float, shape (n_samples, n_classes)
-        Scores.
+    logits : array of shape (n_samples, n_classes)
+        Scores. Integers are computed in the backend's default float, float16 and bfloat16 in float32.
     targets : array
         Class numbers of shape (n_samples,), or soft targets of shape (n_samples, n_classes).
     sample_weight : array of float, shape (n_samples,), optional
@@ -137,6 +139,13 @@ def mean_value_and_gradient(
     gradient : array of shape (n_samples, n_classes)
         Of ``value``.
 
+    Raises
+    ------
+    DeviceMismatchError
+        When the arrays live in different places.
+    InvalidValueError
+        For shapes that do not fit, or labels out of range.
+
     Examples
     --------
     >>> import numpy as np
@@ -148,7 +157,15 @@ def mean_value_and_gradient(
     array([[ 0.5, -0.5]])
     """
     present = [logits, targets] if sample_weight is None else [logits, targets, sample_weight]
-    xp = backend_of(*present, names=("logits", "targets", "sample_weight")).xp
+    backend = backend_of(*present, names=("logits", "targets", "sample_weight"))
+    xp = backend.xp
+    if logits.ndim != 2 or targets.shape[:1] != logits.shape[:1]:
+        msg = (
+            "`logits` must have shape (n_samples, n_classes), one row for each of the targets; "
+            f"got {tuple(logits.shape)} and targets of shape {tuple(targets.shape)}."
+        )
+        raise InvalidValueError(msg)
+    logits = xp.astype(logits, backend.float_dtype(logits.dtype), copy=False)
     prepared = loss.prepare(targets, logits.shape[1], dtype=logits.dtype, sample_weight=sample_weight)
     scale = reciprocal_total(prepared)
     values, gradient = loss.value_and_gradient(logits, prepared, scale=scale)

@@ -13,7 +13,7 @@ from array_api_compat import device
 from softmax_xp.backend import array_namespace, as_array
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.losses.contract import Targets
-from softmax_xp.ops.labels import check_labels, one_hot, pick, subtract_at
+from softmax_xp.ops.labels import as_index, check_labels, one_hot, pick, subtract_at
 from softmax_xp.ops.softmax import shifted_exponentials
 from softmax_xp.typing import Array
 
@@ -119,6 +119,9 @@ class CrossEntropy:
         """
         targets = as_array(targets)
         xp = array_namespace(targets)
+        if targets.ndim not in {1, 2}:
+            msg = f"`targets` must have shape (n_samples,) or (n_samples, n_classes); got {tuple(targets.shape)}."
+            raise InvalidValueError(msg)
         class_weight = None
         if self.class_weight is not None:
             if len(self.class_weight) != n_classes:
@@ -132,6 +135,7 @@ class CrossEntropy:
             sample_weight = xp.astype(sample_weight, dtype, copy=False)
         if targets.ndim == 2:
             return self._prepare_soft(targets, n_classes, dtype, sample_weight, class_weight)
+        targets = as_index(targets)
         check_labels(targets, targets.shape[0], n_classes, ignore_index=self.ignore_index)
         if self.ignore_index is not None:
             counts = targets != self.ignore_index

@@ -3,10 +3,10 @@
 
 ``axis`` is the axis of the classes: -1 for ``(n_samples, n_classes)``, 0 for the class-major ``(n_classes,
 n_samples)``. Labels must be valid class numbers; out of range they wrap silently on CuPy and raise on NumPy, so
-they are checked once, before any of these is called.
+they are checked once, before any of these is called, in the dtype that :func:`as_index` gives.
 """
 
-__all__ = ["check_labels", "one_hot", "pick", "subtract_at"]
+__all__ = ["as_index", "check_labels", "one_hot", "pick", "subtract_at"]
 
 from typing import Any
 
@@ -15,6 +15,28 @@ from array_api_compat import device
 from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array
+
+
+def as_index(labels: Array) -> Array:
+    """Return integer labels in the dtype that indexes; others as they are, for :func:`check_labels` to refuse.
+
+    The narrow labels of image files cannot hold the sample numbers that they are paired with: 300 samples under
+    uint8 labels would count from 0 to 255 and from 0 again. PyTorch even takes uint8 for a mask.
+
+    Parameters
+    ----------
+    labels : array of shape (n_samples,)
+        Class numbers of any width.
+
+    Returns
+    -------
+    array of the shape of ``labels``
+        Of the namespace's indexing dtype, int64 nearly everywhere.
+    """
+    xp = array_namespace(labels)
+    if not xp.isdtype(labels.dtype, "integral"):
+        return labels
+    return xp.astype(labels, xp.__array_namespace_info__().default_dtypes()["indexing"], copy=False)
 
 
 def check_labels(labels: Array, n_samples: int, n_classes: int, *, ignore_index: int | None = None) -> None:
@@ -112,7 +134,7 @@ def subtract_at(values: Array, labels: Array, amount: Array | float, *, axis: in
         An array that the caller made and gives up.
     labels : array of int, shape (n_samples,)
         Class numbers.
-    amount : array of shape (n_samples,) or float
+    amount : array of shape (n_samples,) or (), or float
         What to subtract.
     axis : {-1, 0}, default: -1
         Where the classes are.
@@ -128,7 +150,7 @@ def subtract_at(values: Array, labels: Array, amount: Array | float, *, axis: in
         values[(labels, samples) if axis == 0 else (samples, labels)] -= amount
         return values
     hits = one_hot(labels, values.shape[axis], dtype=values.dtype, axis=axis)
-    if not isinstance(amount, float):
+    if not isinstance(amount, float) and amount.ndim:
         amount = amount[None, :] if axis == 0 else amount[:, None]
     hits *= amount
     return values - hits

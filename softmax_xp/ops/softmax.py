@@ -30,11 +30,15 @@ is NaN, as in SciPy, PyTorch and JAX; no floating-point warning is raised on the
 
 __all__ = ["ShiftedExponentials", "log_softmax", "logsumexp", "shifted_exponentials", "softmax"]
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from softmax_xp.backend import array_namespace, as_array, backend_of
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array
+
+# NumPy adds pairwise along a contiguous axis and one term after the other along a strided one, where a million float32
+# terms lose three digits. Up to this many terms the worst case stays below 1e-5.
+_LONGEST_STRIDED_SUM = 128
 
 
 class ShiftedExponentials(NamedTuple):
@@ -79,8 +83,8 @@ def _log_total(parts: ShiftedExponentials, axis: int) -> Array:
     return xp.log1p(rest + (ties - 1.0))
 
 
-def _as_scores(x: Array, axis: int) -> tuple[Array, object]:
-    """Check ``x`` and bring it to the float in which it is computed; also return the dtype of the answer."""
+def _as_scores(x: Array, axis: int) -> tuple[Array, int, Any]:
+    """Check ``x``; bring it to its float of computation; also return where the classes are, and the answer's dtype."""
     x = as_array(x)
     xp = array_namespace(x)
     if xp.isdtype(x.dtype, "complex floating"):
@@ -95,7 +99,13 @@ def _as_scores(x: Array, axis: int) -> tuple[Array, object]:
     dtype = backend_of(x).float_dtype(x.dtype)
     # float16 and bfloat16 are computed in float32 and come back as they came; integers come back as floats.
     answer = x.dtype if str(x.dtype).endswith("float16") else dtype
-    return (x if x.dtype == dtype else xp.astype(x, dtype)), answer
+    if x.dtype != dtype:
+        x = xp.astype(x, dtype)
+    if x.shape[axis] <= _LONGEST_STRIDED_SUM:
+        return x, axis, answer
+    # Flattening is the standard's one way to make an array contiguous. It costs nothing where the array is so already.
+    x = xp.moveaxis(x, axis, -1)
+    return xp.reshape(xp.reshape(x, (-1,)), x.shape), -1, answer
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
@@ -138,11 +148,13 @@ def softmax(x: Array, axis: int = -1) -> Array:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    scores, dtype = _as_scores(x, axis)
-    parts = shifted_exponentials(scores, axis=axis)
+    scores, classes, dtype = _as_scores(x, axis)
+    xp = array_namespace(scores)
+    with backend_of(scores).scope():  # the difference of two huge scores may be -inf, which is right
+        parts = shifted_exponentials(scores, axis=classes)
     probabilities = parts.exponentials
     probabilities /= parts.total
-    return array_namespace(scores).astype(probabilities, dtype, copy=False)
+    return xp.astype(xp.moveaxis(probabilities, classes, axis), dtype, copy=False)
 
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
@@ -178,17 +190,20 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     >>> sx.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    scores, dtype = _as_scores(x, axis)
-    parts = shifted_exponentials(scores, axis=axis)
-    logarithms = parts.shifted - _log_total(parts, axis)
-    return array_namespace(scores).astype(logarithms, dtype, copy=False)
+    scores, classes, dtype = _as_scores(x, axis)
+    xp = array_namespace(scores)
+    with backend_of(scores).scope():
+        parts = shifted_exponentials(scores, axis=classes)
+        logarithms = parts.shifted - _log_total(parts, classes)
+    return xp.astype(xp.moveaxis(logarithms, classes, axis), dtype, copy=False)
 
 
 def logsumexp(x: Array, axis: int = -1, *, keepdims: bool = False) -> Array:
     """Return ``log(sum(exp(x)))``, the smooth maximum, without overflow.
 
-    Its error is a few units in the last place of ``max(abs(x))``. Where the sum of exponentials is itself close to 1
-    the result is close to 0 by cancellation, and that bound is no longer a relative one.
+    The result is ``maximum + log(total)``, and its error is small relative to the larger of the two, thus relative
+    to the result itself where the maximum is not negative. A negative maximum may cancel: where the sum of the
+    exponentials themselves is close to 1, the result is close to 0 and only its absolute error is small.
 
     Parameters
     ----------
@@ -218,11 +233,11 @@ def logsumexp(x: Array, axis: int = -1, *, keepdims: bool = False) -> Array:
     >>> float(sx.logsumexp(np.array([1000.0, 1000.0])))
     1000.6931471805599
     """
-    scores, dtype = _as_scores(x, axis)
+    scores, classes, dtype = _as_scores(x, axis)
     xp = array_namespace(scores)
-    parts = shifted_exponentials(scores, axis=axis)
-    # A maximum of +-inf is its own logsumexp, and NaN spreads by itself.
-    result = xp.where(xp.isfinite(parts.maximum), parts.maximum + _log_total(parts, axis), parts.maximum)
-    if not keepdims:
-        result = xp.squeeze(result, axis=axis)
+    with backend_of(scores).scope():
+        parts = shifted_exponentials(scores, axis=classes)
+        # A maximum of +-inf is its own logsumexp, and NaN spreads by itself.
+        result = xp.where(xp.isfinite(parts.maximum), parts.maximum + _log_total(parts, classes), parts.maximum)
+    result = xp.moveaxis(result, classes, axis) if keepdims else xp.squeeze(result, axis=classes)
     return xp.astype(result, dtype, copy=False)

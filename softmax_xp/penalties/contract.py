@@ -3,11 +3,12 @@
 
 __all__ = ["Penalty"]
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from softmax_xp.typing import Array, LinearParams
 
 
+@runtime_checkable
 class Penalty(Protocol):
     """A convex function of the weights that is added to the mean loss."""
 

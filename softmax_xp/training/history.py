@@ -117,11 +117,9 @@ class History:
     def __str__(self) -> str:
         """Lay the table out in columns."""
         columns = self.columns
-        widths = [max(len(column), 6) + 2 for column in columns]
-        lines = ["".join(column.rjust(width) for column, width in zip(columns, widths, strict=True))]
-        for row in self.rows:
-            cells = [_cell(row.get(column, nan)) for column in columns]
-            lines.append("".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
+        table = [columns, *([_cell(row.get(column, nan)) for column in columns] for row in self.rows)]
+        widths = [max(6, *map(len, cells)) + 2 for cells in zip(*table, strict=True)]
+        lines = ["".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)) for cells in table]
         return "\n".join(lines)
 
 

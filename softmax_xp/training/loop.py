@@ -128,13 +128,13 @@ class _Run:
         rest = 0 if settings.drop_last else n_samples % self.batch
         self.samples = n_samples - n_samples % self.batch + rest
         self.steps_per_epoch = -(-self.samples // self.batch)
+        self.total_steps = settings.epochs * self.steps_per_epoch
         self.history = History()
         self.monitored: tuple[float, ...] = ()
         base = settings.optimizer.learning_rate
 
         def learning_rate(step: int) -> float:
-            total = settings.epochs * self.steps_per_epoch
-            factor = settings.schedule.factor(Progress(step, total, self.steps_per_epoch, self.monitored))
+            factor = settings.schedule.factor(Progress(step, self.total_steps, self.steps_per_epoch, self.monitored))
             return (base(step) if callable(base) else base) * factor
 
         self.learning_rate = learning_rate
@@ -167,10 +167,19 @@ class _Run:
                 self._raise_if_bad(self.bar.step(index.shape[0], number, meter), first_step)
             self._raise_if_bad(meter.read(), first_step)
             row = self._row(number, meter)
-        self.previous, self.good = self.good, self.carry.params
+        self.previous, self.good = self.good, self.params()
+        self.last_index = index
         self.history.append(row)
         self.monitored = (*self.monitored, row.get("validation_loss", row["train_loss"]))
         self.bar.show(number, meter.loss, meter.accuracy)
+
+    def judge_last_step(self, number: int) -> None:
+        """Take the step after the last in vain: only its loss tells whether the last update spoilt the weights."""
+        problem, meter = self.problem, Meter(self.problem.backend)
+        with problem.backend.scope():
+            _, *leavings = run_step(self.carry, self.last_index, problem, self.settings, self.optimizer)
+        meter.add(*leavings)
+        self._raise_if_bad(meter.read(), (number + 1) * self.steps_per_epoch)
 
     def _order(self, number: int) -> Array:
         """Return the epoch's permutation on the device: the one transfer of an epoch."""
@@ -209,6 +218,15 @@ class _Run:
         return row
 
 
+def _on_epoch_end(callback: Callback, event: EpochEnd) -> bool | None:
+    """Call a callback; an error of its own says in which epoch."""
+    try:
+        return callback.on_epoch_end(event)
+    except Exception as error:
+        error.add_note(f"Raised by {callback!r} at the end of epoch {event.epoch} (counted from 0).")
+        raise
+
+
 def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Outcome:
     """Train for all epochs, or until a callback, Ctrl-C or a loss that is not finite ends it.
 
@@ -236,9 +254,10 @@ def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Ou
             run.epoch(number)
             event = EpochEnd(number, run.params(), run.history)
             # A list, not a generator: every callback sees every epoch, whoever asks to stop.
-            if any([callback.on_epoch_end(event) for callback in settings.callbacks]):  # noqa: C419
+            if any([_on_epoch_end(callback, event) for callback in settings.callbacks]):  # noqa: C419
                 run.history.status = "stopped"
                 break
+        run.judge_last_step(number)
     except KeyboardInterrupt:
         run.history.status = "interrupted"
         logger.warning("Training was interrupted in epoch %d; the model has the weights of the last full step.", number)
@@ -248,7 +267,7 @@ def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Ou
     finally:
         run.bar.close()
     if diverged_at is not None:
-        return Outcome(run.good, run.history, diverged_at, run.learning_rate(diverged_at))
+        return Outcome(run.good, run.history, diverged_at, run.learning_rate(min(diverged_at, run.total_steps - 1)))
     final = run.params()
     for callback in settings.callbacks:
         chosen = callback.on_fit_end(EpochEnd(number, final, run.history))

@@ -125,7 +125,9 @@ def _as_matrix(X: Any, name: str) -> Array:
 
 def _encode(y: Any, X: Array, classes: Any, loss: Loss) -> tuple[Any, Any]:
     """Return class numbers on the host, or soft targets as they came, and the classes."""
-    if isinstance(y, list | tuple):  # as they are: NumPy would turn the numbers of a mixed list into strings
+    nested = isinstance(y, list | tuple) and len(y) > 0 and isinstance(y[0], list | tuple)
+    # As they are: NumPy would turn the numbers of a mixed list into strings.
+    if isinstance(y, list | tuple) and not nested:
         codes, known = encode_labels(y, classes=classes, ignore_index=loss.ignore_index)
         check_lengths(X, codes)
         return codes, known

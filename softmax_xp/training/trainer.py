@@ -6,10 +6,11 @@ __all__ = ["Trainer"]
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, final
 
 from softmax_xp.backend import Backend
-from softmax_xp.data.order import initial_weight
+from softmax_xp.data.order import initial_weight, philox
 from softmax_xp.errors import InvalidTypeError, InvalidValueError, SmallDataWarning, TrainingDivergedError
 from softmax_xp.losses import CrossEntropy, Loss
 from softmax_xp.model import SoftmaxModel
@@ -21,6 +22,16 @@ from softmax_xp.training.history import History
 from softmax_xp.training.loop import Outcome, Settings, run_epochs
 from softmax_xp.training.problem import Problem, prepare_problem
 from softmax_xp.typing import LinearParams
+
+# Field -> what it must be, and an example for the message.
+_PARTS: tuple[tuple[str, type, str], ...] = (
+    ("optimizer", Optimizer, "Adam(1e-3)"),
+    ("loss", Loss, "CrossEntropy()"),
+    ("penalty", Penalty, "L2(1e-5)"),
+    ("schedule", Schedule, "Cosine()"),
+    ("clipping", Clipping, "ClipByGlobalNorm(1.0)"),
+    ("averaging", Averaging, "ExponentialAverage()"),
+)
 
 
 @final
@@ -118,17 +129,24 @@ class Trainer:
         """Check the settings; the parts check themselves."""
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
+            if isinstance(value, bool) or not isinstance(value, Integral):
                 msg = f"`{name}` must be an integer; got {value!r}."
                 raise InvalidTypeError(msg)
             if value < 1:
                 msg = f"`{name}` must be at least 1; got {value}."
                 raise InvalidValueError(msg)
-        for name, contract, example in (("optimizer", Optimizer, "Adam(1e-3)"), ("schedule", Schedule, "Cosine()")):
+        for name, contract, example in _PARTS:
             value = getattr(self, name)
-            if isinstance(value, str | type) or not isinstance(value, contract):
+            if value is None and name in {"penalty", "clipping", "averaging"}:
+                continue
+            # A class has the methods of its instances, so the contract alone would let it pass.
+            if isinstance(value, type) or not isinstance(value, contract):
                 msg = f"`{name}` must be an instance such as {example}; got {value!r}."
                 raise InvalidTypeError(msg)
+        if not isinstance(self.callbacks, Sequence):
+            msg = f"`callbacks` must be a sequence of callbacks; got {self.callbacks!r}. Pass [{self.callbacks!r}]."
+            raise InvalidTypeError(msg)
+        philox(self.seed)  # checks it
         if not 0.0 <= self.initial_scale < float("inf"):
             msg = f"`initial_scale` must be finite and >= 0; got {self.initial_scale}."
             raise InvalidValueError(msg)

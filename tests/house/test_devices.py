@@ -15,7 +15,7 @@ import pytest
 from tests.house.source import Module, modules, parse
 
 # May name array libraries, and talk to the host: that is what they are for.
-RIM = ("backend.py", "devices.py", "kernels/", "data/", "io/", "plotting/", "estimators/", "cli.py")
+RIM = ("backend.py", "devices.py", "kernels/", "data/", "io/", "plotting/", "estimators/", "cli/")
 # Work with Python numbers that the user passed or will see, on this side of the loop over steps.
 HOST_SIDE = (*RIM, "distributed/", "functional/", "loading.py", "model.py", "solvers/loop.py", "training/")
 HOST_SIDE += ("optimizers/hyperparameters.py",)

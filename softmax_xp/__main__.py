@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``python -m softmax_xp`` is the command ``softmax-xp``."""
+
+from softmax_xp.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which samples a command works on: the parts to train with, or those that a model understands."""
+
+__all__ = ["load_for_model", "parts_of"]
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from softmax_xp.data import Dataset, check_matrix, load_dataset, stratified_split
+from softmax_xp.errors import InvalidValueError, ModelFileError
+from softmax_xp.model import SoftmaxModel
+from softmax_xp.typing import Array
+
+_DEFAULT_TEST = 0.2
+_TABLES = (".csv", ".tsv", ".parquet")
+
+
+def parts_of(dataset: Dataset, *, validation: float, test: float | None, seed: int) -> dict[str, tuple[Array, Array]]:
+    """Split labelled samples by class into "train", "validation" and "test"; empty parts are left out.
+
+    An official test split is the test part, and then `test` must be None.
+    """
+    if dataset.test is not None and test is not None:
+        msg = f"`test` must be left out for {dataset.name}, which has a test split of its own; got {test:g}."
+        raise InvalidValueError(msg)
+    fraction = test if test is not None else 0.0 if dataset.test is not None else _DEFAULT_TEST
+    split = stratified_split(dataset.y, validation=validation, test=fraction, seed=seed)
+    rows = {"train": split.train, "validation": split.validation, "test": split.test}
+    y = np.asarray(dataset.y)
+    parts: dict[str, tuple[Array, Array]] = {
+        name: (dataset.X[some], y[some]) for name, some in rows.items() if some.size
+    }
+    if dataset.test is not None:
+        parts["test"] = (dataset.test.X, dataset.test.y)
+    return parts
+
+
+def load_for_model(
+    model: SoftmaxModel,
+    data: str,
+    *,
+    data_dir: Path | None,
+    labels: Path | None = None,
+    target: str | None = None,
+    require_labels: bool,
+) -> Dataset:
+    """Load samples with the features of a model, in its order; of a data set with a test split, that split."""
+    feature_names = _feature_names(model)
+    if require_labels and labels is None and target is None and feature_names is not None:
+        # A model that was fitted on a table knows what its target was called.
+        target = model.metadata.get("target_name") if data.lower().endswith(_TABLES) else None
+    dataset = load_dataset(
+        data,
+        labels=labels,
+        target=target,
+        data_dir=data_dir,
+        feature_names=feature_names,
+        require_labels=require_labels,
+    )
+    if dataset.test is not None:
+        dataset = dataset.test
+    n_features = model.params.weight.shape[0]
+    if dataset.n_features != n_features:
+        msg = f"{dataset.name} must have the {n_features} features of the model; got {dataset.n_features}."
+        raise InvalidValueError(msg)
+    check_matrix(dataset.X)
+    return dataset
+
+
+def _feature_names(model: SoftmaxModel) -> list[str] | None:
+    """Read the names of the features from the metadata of a model."""
+    text = model.metadata.get("feature_names")
+    if text is None:
+        return None
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        msg = f"The model's `feature_names` must be a JSON list of strings; got {text[:60]!r}."
+        raise ModelFileError(msg)
+    return names
