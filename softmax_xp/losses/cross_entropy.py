@@ -12,6 +12,7 @@ from array_api_compat import device
 
 from softmax_xp.backend import array_namespace, as_array
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
+from softmax_xp.hyperparameters import POSITIVE, SHARE, check_hyperparameters
 from softmax_xp.losses.contract import Targets
 from softmax_xp.ops.labels import as_index, check_labels, one_hot, pick, subtract_at
 from softmax_xp.ops.softmax import shifted_exponentials
@@ -77,12 +78,7 @@ class CrossEntropy:
 
     def __post_init__(self) -> None:
         """Check the hyperparameters."""
-        if not 0.0 <= self.label_smoothing <= 1.0:
-            msg = f"`label_smoothing` must lie in [0, 1]; got {self.label_smoothing}."
-            raise InvalidValueError(msg)
-        if not (isfinite(self.temperature) and self.temperature > 0):
-            msg = f"`temperature` must be positive and finite; got {self.temperature}."
-            raise InvalidValueError(msg)
+        check_hyperparameters(self, label_smoothing=SHARE, temperature=POSITIVE)
         if self.class_weight is not None:
             # A tuple compares, hashes and pickles; an array would not compare to one bool.
             weights = tuple(float(weight) for weight in self.class_weight)

@@ -6,8 +6,8 @@ __all__ = ["Adadelta", "AdadeltaState"]
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
+from softmax_xp.hyperparameters import FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.contract import LearningRate, learning_rate_at, namespace_of, unzip_map_arrays, zeros_like
-from softmax_xp.optimizers.hyperparameters import FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.moments import add_weight_decay, average_squared_gradient
 from softmax_xp.typing import Array, Params
 

@@ -6,6 +6,7 @@ __all__ = ["AdaGrad", "AdaGradState"]
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
+from softmax_xp.hyperparameters import LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.contract import (
     LearningRate,
     learning_rate_at,
@@ -13,7 +14,6 @@ from softmax_xp.optimizers.contract import (
     namespace_of,
     unzip_map_arrays,
 )
-from softmax_xp.optimizers.hyperparameters import LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.moments import add_weight_decay
 from softmax_xp.typing import Array, Params
 

@@ -6,9 +6,9 @@ __all__ = ["Adam"]
 from dataclasses import dataclass
 from typing import final
 
+from softmax_xp.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.adam_rule import AdamState, adam_init, adam_update
 from softmax_xp.optimizers.contract import LearningRate, learning_rate_at
-from softmax_xp.optimizers.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.moments import add_weight_decay
 from softmax_xp.typing import Params
 

@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol, final, runtime_checkable
 
 from array_api_compat import device
 
+from softmax_xp.hyperparameters import COUNT, FRACTION, check_hyperparameters
 from softmax_xp.optimizers.contract import map_arrays, namespace_of
-from softmax_xp.optimizers.hyperparameters import COUNT, FRACTION, check_hyperparameters
 from softmax_xp.typing import Array, Params
 
 

@@ -8,8 +8,8 @@ import operator
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
+from softmax_xp.hyperparameters import POSITIVE, check_hyperparameters
 from softmax_xp.optimizers.contract import map_arrays, namespace_of
-from softmax_xp.optimizers.hyperparameters import POSITIVE, check_hyperparameters
 from softmax_xp.typing import Params
 
 # torch's guard against a division by zero; part of the result, so not a parameter.

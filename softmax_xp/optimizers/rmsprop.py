@@ -6,6 +6,7 @@ __all__ = ["RMSprop", "RMSpropState"]
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
+from softmax_xp.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.contract import (
     LearningRate,
     learning_rate_at,
@@ -14,7 +15,6 @@ from softmax_xp.optimizers.contract import (
     unzip_map_arrays,
     zeros_like,
 )
-from softmax_xp.optimizers.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.moments import add_weight_decay, average_gradient, average_squared_gradient
 from softmax_xp.typing import Array, Params
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from softmax_xp.errors import InvalidValueError
+from softmax_xp.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.contract import LearningRate, learning_rate_at, map_arrays, unzip_map_arrays, zeros_like
-from softmax_xp.optimizers.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
 from softmax_xp.optimizers.moments import add_weight_decay
 from softmax_xp.typing import Array, Params
 

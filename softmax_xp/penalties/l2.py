@@ -4,11 +4,10 @@
 __all__ = ["L2"]
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import final
 
 from softmax_xp.backend import array_namespace
-from softmax_xp.errors import InvalidValueError
+from softmax_xp.hyperparameters import NON_NEGATIVE, check_hyperparameters
 from softmax_xp.typing import Array, LinearParams
 
 
@@ -40,9 +39,7 @@ class L2:
 
     def __post_init__(self) -> None:
         """Check the strength."""
-        if not (isfinite(self.reg) and self.reg >= 0):
-            msg = f"`reg` must be finite and >= 0; got {self.reg}."
-            raise InvalidValueError(msg)
+        check_hyperparameters(self, reg=NON_NEGATIVE)
 
     def value(self, params: LinearParams) -> Array:
         """Return the penalty.

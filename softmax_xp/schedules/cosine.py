@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from softmax_xp.hyperparameters import SHARE, check_hyperparameters
 from softmax_xp.schedules.contract import Progress
-from softmax_xp.schedules.hyperparameters import check_number
 
 
 @final
@@ -50,7 +50,7 @@ class Cosine:
 
     def __post_init__(self) -> None:
         """Check the setting."""
-        check_number("final_factor", self.final_factor, 0.0, 1.0)
+        check_hyperparameters(self, final_factor=SHARE)
 
     def factor(self, progress: Progress) -> float:
         """Return the height of the cosine; see :meth:`Schedule.factor`."""

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from softmax_xp.hyperparameters import SHARE, check_hyperparameters
 from softmax_xp.schedules.contract import Progress
-from softmax_xp.schedules.hyperparameters import check_number
 
 
 @final
@@ -60,9 +60,7 @@ class OneCycle:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_number("peak_fraction", self.peak_fraction, 0.0, 1.0)
-        check_number("start_factor", self.start_factor, 0.0, 1.0)
-        check_number("final_factor", self.final_factor, 0.0, 1.0)
+        check_hyperparameters(self, peak_fraction=SHARE, start_factor=SHARE, final_factor=SHARE)
 
     def factor(self, progress: Progress) -> float:
         """Return the height of the rise or the fall; see :meth:`Schedule.factor`."""

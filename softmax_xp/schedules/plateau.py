@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from softmax_xp.hyperparameters import COUNT, SHARE, check_hyperparameters
 from softmax_xp.schedules.contract import Progress
-from softmax_xp.schedules.hyperparameters import check_integer, check_number
 
 
 @final
@@ -56,10 +56,7 @@ class Plateau:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_number("gamma", self.gamma, 0.0, 1.0)
-        check_integer("patience", self.patience, 0)
-        check_number("threshold", self.threshold, 0.0, 1.0)
-        check_number("min_factor", self.min_factor, 0.0, 1.0)
+        check_hyperparameters(self, gamma=SHARE, patience=COUNT, threshold=SHARE, min_factor=SHARE)
 
     def factor(self, progress: Progress) -> float:
         """Return the factor after the reductions so far; see :meth:`Schedule.factor`."""

@@ -6,8 +6,8 @@ __all__ = ["Step"]
 from dataclasses import dataclass
 from typing import final
 
+from softmax_xp.hyperparameters import AT_LEAST_ONE, SHARE, check_hyperparameters
 from softmax_xp.schedules.contract import Progress
-from softmax_xp.schedules.hyperparameters import check_integer, check_number
 
 
 @final
@@ -46,8 +46,7 @@ class Step:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_integer("every", self.every, 1)
-        check_number("gamma", self.gamma, 0.0, 1.0)
+        check_hyperparameters(self, every=AT_LEAST_ONE, gamma=SHARE)
 
     def factor(self, progress: Progress) -> float:
         """Return the height of the current stair; see :meth:`Schedule.factor`."""

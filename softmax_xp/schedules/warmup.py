@@ -8,9 +8,9 @@ from numbers import Integral
 from typing import final
 
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
+from softmax_xp.hyperparameters import AT_LEAST_ONE, SHARE, check_hyperparameters
 from softmax_xp.schedules.constant import Constant
 from softmax_xp.schedules.contract import Progress, Schedule
-from softmax_xp.schedules.hyperparameters import check_integer, check_number
 
 
 @final
@@ -63,16 +63,16 @@ class LinearWarmup:
     def __post_init__(self) -> None:
         """Check the settings."""
         if isinstance(self.steps, Integral):
-            check_integer("steps", self.steps, 1)
+            check_hyperparameters(self, steps=AT_LEAST_ONE)
         else:
-            check_number("steps", self.steps, 0.0, 1.0)
+            check_hyperparameters(self, steps=SHARE)
             if self.steps in {0.0, 1.0}:
                 msg = (
                     f"`steps` must be above 0 and below 1 when it is a fraction of the run; got {self.steps!r}. "
                     "Pass an integer for a number of steps."
                 )
                 raise InvalidValueError(msg)
-        check_number("start_factor", self.start_factor, 0.0, 1.0)
+        check_hyperparameters(self, start_factor=SHARE)
         # A class has the methods of its instances, so the protocol alone would let it pass.
         if isinstance(self.after, type) or not isinstance(self.after, Schedule):
             msg = f"`after` must be a schedule; got {self.after!r}. Pass an instance, for instance Cosine()."

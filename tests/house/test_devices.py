@@ -18,7 +18,7 @@ from tests.house.source import Module, modules, parse
 RIM = ("backend.py", "devices.py", "kernels/", "data/", "io/", "plotting/", "estimators/", "cli/")
 # Work with Python numbers that the user passed or will see, on this side of the loop over steps.
 HOST_SIDE = (*RIM, "distributed/", "functional/", "loading.py", "model.py", "solvers/loop.py", "training/")
-HOST_SIDE += ("optimizers/hyperparameters.py",)
+HOST_SIDE += ("hyperparameters.py",)
 
 CREATION = frozenset({"arange", "asarray", "empty", "eye", "from_dlpack", "full", "linspace", "ones", "zeros"})
 # Hyperparameters are Python numbers, and they are checked before any array is there.

@@ -39,6 +39,6 @@ def test_no_strength_is_no_penalty():
 
 @pytest.mark.parametrize("reg", [-1e-9, -1.0, math.inf, -math.inf, math.nan])
 def test_a_strength_that_makes_no_sense_is_an_error(reg):
-    with pytest.raises(InvalidValueError, match=rf"`reg` must be finite and >= 0; got {reg}\.") as caught:
+    with pytest.raises(InvalidValueError, match=rf"`reg` must be a finite number of at least 0; got {reg}") as caught:
         L2(reg)
     assert isinstance(caught.value, SoftmaxXPError)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
-from softmax_xp.optimizers.hyperparameters import (
+from softmax_xp.hyperparameters import (
     COUNT,
     FLAG,
     FRACTION,

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the hyperparameters of the optimizers may be, checked once, at construction.
+"""What hyperparameters may be, checked once, at construction.
 
 A checked number is stored as the plain Python number that it stands for. That is more than tidiness: a NumPy
 float64 scalar (what ``np.logspace`` yields) would lift float32 arrays to float64; a Python float does not.
 """
 
 __all__ = [
+    "AT_LEAST_ONE",
     "COUNT",
     "FLAG",
     "FRACTION",
     "LEARNING_RATE",
     "NON_NEGATIVE",
     "POSITIVE",
+    "SHARE",
     "Range",
     "check_hyperparameters",
 ]
@@ -38,7 +40,9 @@ class Range(NamedTuple):
 FRACTION = Range(Real, "a number", float, lambda value: 0.0 <= value < 1.0, "at least 0 and below 1")
 NON_NEGATIVE = Range(Real, "a number", float, lambda value: 0.0 <= value < math.inf, "a finite number of at least 0")
 POSITIVE = Range(Real, "a number", float, lambda value: 0.0 < value < math.inf, "a finite number above 0")
+SHARE = Range(Real, "a number", float, lambda value: 0.0 <= value <= 1.0, "between 0 and 1")
 COUNT = Range(Integral, "an integer", int, lambda value: value >= 0, "at least 0")
+AT_LEAST_ONE = Range(Integral, "an integer", int, lambda value: value >= 1, "at least 1")
 FLAG = Range(bool, "True or False", bool, lambda value: isinstance(value, bool), "True or False")
 LEARNING_RATE = NON_NEGATIVE._replace(kind_name="a number or a function of the step count", may_be_callable=True)
 
@@ -63,7 +67,7 @@ def check_hyperparameters(instance: object, **ranges: Range) -> None:
     Examples
     --------
     >>> from dataclasses import dataclass
-    >>> from softmax_xp.optimizers.hyperparameters import FRACTION, check_hyperparameters
+    >>> from softmax_xp.hyperparameters import FRACTION, check_hyperparameters
     >>> @dataclass(frozen=True)
     ... class Decay:
     ...     decay: float
