@@ -166,7 +166,8 @@ def mean_value_and_gradient(
         )
         raise InvalidValueError(msg)
     logits = xp.astype(logits, backend.float_dtype(logits.dtype), copy=False)
-    prepared = loss.prepare(targets, logits.shape[1], dtype=logits.dtype, sample_weight=sample_weight)
-    scale = reciprocal_total(prepared)
-    values, gradient = loss.value_and_gradient(logits, prepared, scale=scale)
-    return xp.sum(values) * scale, gradient
+    with backend.scope():
+        prepared = loss.prepare(targets, logits.shape[1], dtype=logits.dtype, sample_weight=sample_weight)
+        scale = reciprocal_total(prepared)
+        values, gradient = loss.value_and_gradient(logits, prepared, scale=scale)
+        return xp.sum(values) * scale, gradient

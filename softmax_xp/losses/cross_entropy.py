@@ -14,7 +14,7 @@ from softmax_xp.backend import array_namespace, as_array
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.hyperparameters import POSITIVE, SHARE, check_hyperparameters
 from softmax_xp.losses.contract import Targets
-from softmax_xp.ops.labels import as_index, check_labels, one_hot, pick, subtract_at
+from softmax_xp.ops.labels import as_index, check_labels, one_hot, places, subtract_at
 from softmax_xp.ops.softmax import shifted_exponentials
 from softmax_xp.typing import Array
 
@@ -188,7 +188,8 @@ class CrossEntropy:
             return self._soft(logits, targets, scale, axis)
         xp = array_namespace(logits)
         _, shifted, gradient, total = shifted_exponentials(logits, axis=axis)
-        value = xp.log(xp.squeeze(total, axis=axis)) - pick(shifted, targets.labels, axis=axis)
+        place = places(targets.labels, axis=axis)
+        value = xp.log(xp.squeeze(total, axis=axis)) - shifted[place]
         if targets.weight is None:
             row_scale = scale
             gradient *= scale / total
@@ -196,7 +197,7 @@ class CrossEntropy:
             value *= targets.weight
             row_scale = targets.weight * scale
             gradient *= xp.expand_dims(row_scale, axis=axis) / total
-        return value, subtract_at(gradient, targets.labels, row_scale, axis=axis)
+        return value, subtract_at(gradient, place, row_scale, axis=axis)
 
     def _soft(self, logits: Array, targets: Targets, scale: Array | float, axis: int) -> tuple[Array, Array]:
         """Compute with the whole target distribution, as soft targets and label smoothing need."""

@@ -5,7 +5,7 @@ __all__ = ["log_loss"]
 
 from softmax_xp.metrics.checks import check_logits, check_weight
 from softmax_xp.metrics.mean import mean_over_samples
-from softmax_xp.ops.labels import pick
+from softmax_xp.ops.labels import places
 from softmax_xp.ops.softmax import log_softmax
 from softmax_xp.typing import Array
 
@@ -48,4 +48,4 @@ def log_loss(labels: Array, logits: Array, *, sample_weight: Array | None = None
     """
     labels = check_logits(labels, logits)
     check_weight(sample_weight, labels)
-    return mean_over_samples(-pick(log_softmax(logits), labels), sample_weight)
+    return mean_over_samples(-log_softmax(logits)[places(labels)], sample_weight)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Integer labels against arrays of scores: pick, subtract at, count as one-hot.
+"""Integer labels against arrays of scores: where they are, what to subtract there, and as one-hot.
 
 ``axis`` is the axis of the classes: -1 for ``(n_samples, n_classes)``, 0 for the class-major ``(n_classes,
 n_samples)``. Labels must be valid class numbers; out of range they wrap silently on CuPy and raise on NumPy, so
 they are checked once, before any of these is called, in the dtype that :func:`as_index` gives.
 """
 
-__all__ = ["as_index", "check_labels", "one_hot", "pick", "subtract_at"]
+__all__ = ["as_index", "check_labels", "one_hot", "places", "subtract_at"]
 
 from typing import Any
 
@@ -104,13 +104,11 @@ def one_hot(labels: Array, n_classes: int, *, dtype: Any, axis: int = -1) -> Arr
     return xp.astype(hits, dtype)
 
 
-def pick(values: Array, labels: Array, *, axis: int = -1) -> Array:
-    """Return each sample's value at its own label: ``values[n, labels[n]]``.
+def places(labels: Array, *, axis: int = -1) -> tuple[Array, Array]:
+    """Return the index of each sample's own label: ``values[places(labels)]`` picks one value for each sample.
 
     Parameters
     ----------
-    values : array of shape (n_samples, n_classes) or (n_classes, n_samples)
-        One value for each sample and class.
     labels : array of int, shape (n_samples,)
         Class numbers.
     axis : {-1, 0}, default: -1
@@ -118,22 +116,22 @@ def pick(values: Array, labels: Array, *, axis: int = -1) -> Array:
 
     Returns
     -------
-    array of shape (n_samples,)
-        The picked values.
+    tuple of two arrays of int, shape (n_samples,)
+        Sample numbers and labels, or the other way round with ``axis=0``.
     """
-    samples = _sample_numbers(labels)
-    return values[labels, samples] if axis == 0 else values[samples, labels]
+    samples = array_namespace(labels).arange(labels.shape[0], dtype=labels.dtype, device=device(labels))
+    return (labels, samples) if axis == 0 else (samples, labels)
 
 
-def subtract_at(values: Array, labels: Array, amount: Array | float, *, axis: int = -1) -> Array:
+def subtract_at(values: Array, place: tuple[Array, Array], amount: Array | float, *, axis: int = -1) -> Array:
     """Subtract ``amount`` from each sample's value at its own label, in ``values`` itself where that is possible.
 
     Parameters
     ----------
     values : array of shape (n_samples, n_classes) or (n_classes, n_samples)
         An array that the caller made and gives up.
-    labels : array of int, shape (n_samples,)
-        Class numbers.
+    place : tuple of two arrays of int
+        From :func:`places`, with the same ``axis``.
     amount : array of shape (n_samples,) or (), or float
         What to subtract.
     axis : {-1, 0}, default: -1
@@ -146,16 +144,11 @@ def subtract_at(values: Array, labels: Array, amount: Array | float, *, axis: in
     """
     if backend_of(values).capabilities.scatter:
         # Each sample has one label, so no place is named twice and the result does not depend on any order.
-        samples = _sample_numbers(labels)
-        values[(labels, samples) if axis == 0 else (samples, labels)] -= amount
+        values[place] -= amount
         return values
-    hits = one_hot(labels, values.shape[axis], dtype=values.dtype, axis=axis)
+    # In both layouts the labels stand in the place's member number `axis`.
+    hits = one_hot(place[axis], values.shape[axis], dtype=values.dtype, axis=axis)
     if not isinstance(amount, float) and amount.ndim:
         amount = amount[None, :] if axis == 0 else amount[:, None]
     hits *= amount
     return values - hits
-
-
-def _sample_numbers(labels: Array) -> Array:
-    """Return 0 .. n_samples - 1 beside ``labels``."""
-    return array_namespace(labels).arange(labels.shape[0], dtype=labels.dtype, device=device(labels))

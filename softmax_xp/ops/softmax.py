@@ -45,13 +45,15 @@ class ShiftedExponentials(NamedTuple):
     """What the whole softmax family is made of; reductions keep their axis."""
 
     maximum: Array  # the largest score, whatever it is
-    shifted: Array  # x - maximum, at most 0; NaN in rows whose maximum is not finite
+    shifted: Array  # x - maximum, at most 0
     exponentials: Array  # exp(shifted)
-    total: Array  # sum of the exponentials, at least 1
+    total: Array  # sum of the exponentials, at least 1; NaN where the maximum is not finite
 
 
 def shifted_exponentials(x: Array, *, axis: int = -1) -> ShiftedExponentials:
     """Return the scores less their maximum, the exponentials of that, and their sum.
+
+    Infinite scores subtract to NaN here, of which NumPy warns: call this within :meth:`Backend.scope`.
 
     Parameters
     ----------
@@ -67,9 +69,7 @@ def shifted_exponentials(x: Array, *, axis: int = -1) -> ShiftedExponentials:
     """
     xp = array_namespace(x)
     maximum = xp.max(x, axis=axis, keepdims=True)
-    # inf - inf raises a floating-point warning in NumPy, and inf - NaN does not: both are NaN.
-    shift = xp.where(xp.isfinite(maximum), maximum, xp.nan)
-    shifted = x - shift
+    shifted = x - maximum
     exponentials = xp.exp(shifted)
     return ShiftedExponentials(maximum, shifted, exponentials, xp.sum(exponentials, axis=axis, keepdims=True))
 

@@ -144,6 +144,7 @@ class _Run:
         self.carry = Carry(params, self.optimizer.init(params), averaging.init(params) if averaging else None)
         # Parameters known to be good: at the start of this epoch, and of the one before it.
         self.good = self.previous = params
+        self.meter = Meter(problem.backend)
         self.bar = ProgressBar(settings.epochs * self.samples, enabled=settings.verbose)
         self.start = perf_counter()
 
@@ -156,7 +157,8 @@ class _Run:
 
     def epoch(self, number: int) -> None:
         """Go through the data once."""
-        problem, settings, meter = self.problem, self.settings, Meter(self.problem.backend)
+        problem, settings = self.problem, self.settings
+        self.meter = meter = Meter(problem.backend)
         first_step = number * self.steps_per_epoch
         order = self._order(number)
         with problem.backend.scope():
@@ -180,6 +182,12 @@ class _Run:
             _, *leavings = run_step(self.carry, self.last_index, problem, self.settings, self.optimizer)
         meter.add(*leavings)
         self._raise_if_bad(meter.read(), (number + 1) * self.steps_per_epoch)
+
+    def discard_bad_steps(self) -> None:
+        """Go back to good parameters where a loss that nobody has read yet is not finite."""
+        if self.meter.read() is not None:
+            self.carry = self.carry._replace(params=self.good)
+            self.settings = self.settings._replace(averaging=None)
 
     def _order(self, number: int) -> Array:
         """Return the epoch's permutation on the device: the one transfer of an epoch."""
@@ -260,6 +268,7 @@ def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Ou
         run.judge_last_step(number)
     except KeyboardInterrupt:
         run.history.status = "interrupted"
+        run.discard_bad_steps()
         logger.warning("Training was interrupted in epoch %d; the model has the weights of the last full step.", number)
     except _Diverged as signal:
         run.history.status = "diverged"

@@ -49,7 +49,7 @@ class ProgressBar:
         if self._bar is None:
             return
         self._bar.set_description(f"epoch {epoch + 1}", refresh=False)
-        self._bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.4f}", refresh=False)
+        self._bar.set_postfix({"loss": f"{loss:.4f}", "accuracy": f"{accuracy:.4f}"}, refresh=False)
         self._bar.update(self._pending)
         self._pending = 0
         self._due = perf_counter() + _REPORTING_INTERVAL

@@ -225,6 +225,14 @@ def test_the_seed_decides_and_repeats(run, folder, tmp_path):
     assert first["splits"]["train"]["loss"] != other["splits"]["train"]["loss"]
 
 
+def test_the_seed_chooses_the_parts(run, folder, tmp_path):
+    means = []
+    for seed in (3, 4):
+        trained(run, folder, tmp_path, "--epochs", 1, "--seed", seed)
+        means.append(sx.load(tmp_path / "m", "cpu").standardization.mean)
+    assert (means[0] != means[1]).all()
+
+
 @pytest.mark.parametrize(
     ("n_samples", "batch_size", "epochs"), [(1258, 32, 125), (84, 32, 1667), (54000, 32, 10), (10, 32, 5000)]
 )
@@ -256,8 +264,8 @@ def test_a_class_that_the_training_part_lacks_has_a_column(run, tmp_path):
         (["--optimizer", "adamant"], "error: `optimizer` must be one of 'adadelta', 'adagrad', 'adam'"),
         (["--learning-rate", "-1"], "error: `learning_rate` must be a finite number of at least 0; got -1.0."),
         (["--schedule", "later"], "error: `schedule` must be one of 'constant', 'cosine'"),
-        (["--reg", "-1"], "error: `reg` must be finite and >= 0; got -1.0."),
-        (["--reg", "nan"], "error: `reg` must be finite and >= 0; got nan."),
+        (["--reg", "-1"], "error: `reg` must be a finite number of at least 0; got -1.0."),
+        (["--reg", "nan"], "error: `reg` must be a finite number of at least 0; got nan."),
         (["--epochs", "0"], "error: `epochs` must be at least 1; got 0."),
         (["--batch-size", "0"], "error: `batch_size` must be at least 1; got 0."),
         (["--validation", "1.5"], "error: `validation` must be a fraction in [0, 1); got 1.5."),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
-from softmax_xp.ops.labels import as_index, check_labels, one_hot, pick, subtract_at
+from softmax_xp.ops.labels import as_index, check_labels, one_hot, places, subtract_at
 
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 RNG = np.random.default_rng(31)
@@ -57,8 +57,8 @@ def test_one_hot_of_no_class_is_a_row_of_zeros(backend, axis):
 
 
 @pytest.mark.parametrize("axis", [-1, 0])
-def test_pick(backend, axis):
-    picked = pick(laid_out(backend, VALUES, axis), backend.asarray(LABELS), axis=axis)
+def test_places(backend, axis):
+    picked = laid_out(backend, VALUES, axis)[places(backend.asarray(LABELS), axis=axis)]
     np.testing.assert_array_equal(backend.to_numpy(picked), VALUES[np.arange(400), LABELS])
 
 
@@ -73,7 +73,7 @@ def test_subtract_at(backend, axis, kind):
     values = laid_out(backend, VALUES, axis)
     if backend.name == "numpy-readonly":
         values = values.copy()  # it is the caller's to give up
-    result = host(backend, subtract_at(values, backend.asarray(LABELS), amount, axis=axis), axis)
+    result = host(backend, subtract_at(values, places(backend.asarray(LABELS), axis=axis), amount, axis=axis), axis)
     expected = VALUES - np.eye(5, dtype="float32")[LABELS] * (AMOUNTS[:, None] if kind == "one each" else 0.5)
     assert result.dtype == "float32"
     np.testing.assert_allclose(result, expected, rtol=1e-6)
