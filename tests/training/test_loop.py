@@ -203,6 +203,22 @@ class TestInterrupt:
         model, _ = fit(averaging=sx.UniformAverage())
         np.testing.assert_allclose(flat(model), expected, rtol=1e-13)
 
+    @pytest.mark.parametrize("averaging", [None, sx.UniformAverage()])
+    def test_weights_that_went_bad_unread_are_not_the_model(self, monkeypatch, averaging):
+        original = loop.run_step
+        calls = []
+
+        def interrupted_step(*args):
+            calls.append(1)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return original(*args)
+
+        monkeypatch.setattr(loop, "run_step", interrupted_step)
+        model, history = fit(optimizer=sx.SGD(1e308), penalty=sx.L2(1.0), averaging=averaging)
+        assert history.status == "interrupted"
+        np.testing.assert_array_equal(flat(model), after(0))
+
     def test_best_weights_still_have_the_last_word(self):
         class Interrupter(sx.Callback):
             def on_epoch_end(self, event):
