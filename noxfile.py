@@ -90,7 +90,7 @@ def gpu(session: nox.Session) -> None:
     session.run("python", "-c", "import cupy; cupy.show_config(); assert cupy.ones(3).sum() == 3")
     session.run("python", "-m", "pytest", "-m", "gpu", *pytest_arguments, env={"SOFTMAX_XP_TEST_BACKENDS": "cupy"})
     if not options.skip_benchmarks and Path("benchmarks").is_dir():
-        session.run("python", "-m", "benchmarks")
+        session.run("python", "-m", "benchmarks", "--device", "cuda")
 
 
 def newest_cuda_of_the_driver(session: nox.Session) -> str:
@@ -107,7 +107,7 @@ def newest_cuda_of_the_driver(session: nox.Session) -> str:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against the physical floor and the peers that are installed."""
-    install(session, extras="[bench]")
+    install(session, "bench")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

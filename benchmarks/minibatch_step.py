@@ -153,7 +153,7 @@ class _OurStep:
             xp.zeros((n_features, n_classes), dtype=dtype, device=device),
             xp.zeros(n_classes, dtype=dtype, device=device),
         )
-        self.carry = Carry(params, self.optimizer.init(params), None)
+        self.carry = Carry.start(params, self.settings, self.optimizer)
 
     def __call__(self, index: Any) -> None:
         self.carry, *_ = run_step(self.carry, index, self.problem, self.settings, self.optimizer)

@@ -18,6 +18,7 @@ __all__ = [
 
 import importlib
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,6 +30,7 @@ from array_api_compat import device as device_of
 from array_api_compat import is_array_api_obj
 
 from softmax_xp.errors import DeviceMismatchError, InvalidTypeError, InvalidValueError
+from softmax_xp.threads import blas_threads, ordered_map
 from softmax_xp.typing import Array, Namespace
 
 
@@ -179,6 +181,11 @@ class Backend:
         if self.name.startswith("cuda"):
             stack.enter_context(self.device)
         return stack
+
+    def map_chunks(self, function: Callable[[Any], Any], chunks: Iterable[Any]) -> Iterator[Any]:
+        """Yield ``function(chunk)`` in the order of the chunks; on NumPy the cores work on several at once."""
+        threads = blas_threads() if self.name == "cpu" else 1
+        return ordered_map(function, chunks, threads=threads)
 
     def synchronise(self) -> None:
         """Wait until the device has finished. Only timings need it."""

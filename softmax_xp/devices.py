@@ -47,7 +47,7 @@ def _cuda_backend(rest: str) -> Backend:
     install = "pip install 'softmax-xp[cuda13]' (or 'softmax-xp[cuda12]' for a CUDA 12 driver)"
     try:
         cupy = importlib.import_module("cupy")
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a shared library of it is broken
         msg = f"`device` 'cuda' needs CuPy, which cannot be imported ({error})."
         raise DeviceUnavailableError(msg, install=install) from None
     try:
@@ -83,7 +83,7 @@ def _torch_backend(rest: str) -> Backend:
     """Build the backend of ``"torch:cpu"``, ``"torch:cuda:0"`` or ``"torch:mps"``."""
     try:
         torch = importlib.import_module("torch")
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a shared library of it is broken
         msg = f"`device` 'torch:{rest}' needs PyTorch, which cannot be imported ({error})."
         raise DeviceUnavailableError(msg, install="pip install 'softmax-xp[torch]'") from None
     try:
@@ -104,7 +104,7 @@ def _jax_backend(rest: str) -> Backend:
     """Build the backend of ``"jax"`` or ``"jax:cpu:0"``."""
     try:
         jax = importlib.import_module("jax")
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: a shared library of it is broken
         msg = f"`device` 'jax' needs JAX, which cannot be imported ({error})."
         raise DeviceUnavailableError(msg, install="pip install 'softmax-xp[jax]'") from None
     platform, _, index = rest.partition(":")

@@ -3,7 +3,7 @@
 
 __all__ = ["SoftmaxModel"]
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -266,19 +266,18 @@ class SoftmaxModel:
             msg = f"`X` must have shape (n_samples, {n_features}), the features of the model; got {tuple(X.shape)}."
             raise InvalidValueError(msg)
         backend = self.backend
+        n_classes = len(self.classes)
+        itemsize = 8 if self.params.weight.dtype == backend.xp.float64 else 4
+        slices = row_slices(X.shape[0], chunk_rows(n_features, n_classes, itemsize, backend))
         with backend.scope():
-            parts = [finish(logits) for logits in self._logits(X)]
+            chunks = (backend.put(X[rows, :], self.params.weight.dtype) for rows in slices)
+            parts = list(backend.map_chunks(lambda chunk: finish(self._logits(chunk)), chunks))
             whole = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
         return backend_of(X).put(whole)
 
-    def _logits(self, X: Array) -> Iterator[Array]:
-        """Yield the logits of one row chunk after the other, on the model's device."""
-        n_features, n_classes = self.params.weight.shape
-        backend, dtype = self.backend, self.params.weight.dtype
-        rows = chunk_rows(n_features, n_classes, 8 if dtype == backend.xp.float64 else 4, backend)
-        for part in row_slices(X.shape[0], rows):
-            chunk = backend.put(X[part, :], dtype)
-            if self.standardization is not None:
-                chunk = self.standardization.apply(chunk)
-            logits = linear_logits(self.params, chunk)
-            yield logits if self.temperature == 1.0 else logits / self.temperature
+    def _logits(self, chunk: Array) -> Array:
+        """Return the logits of some rows on the model's device."""
+        if self.standardization is not None:
+            chunk = self.standardization.apply(chunk)
+        logits = linear_logits(self.params, chunk)
+        return logits if self.temperature == 1.0 else logits / self.temperature

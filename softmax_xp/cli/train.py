@@ -8,7 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any, final
+from typing import Annotated, Any
 
 import typer
 
@@ -24,9 +24,8 @@ from softmax_xp.model import SoftmaxModel
 from softmax_xp.optimizers import OPTIMIZERS, make_optimizer
 from softmax_xp.penalties import L2
 from softmax_xp.schedules import SCHEDULES, make_schedule
-from softmax_xp.training import BestWeights, Callback, History, Trainer
-from softmax_xp.training.callbacks import EpochEnd
-from softmax_xp.typing import Array, LinearParams
+from softmax_xp.training import BestWeights, History, Trainer
+from softmax_xp.typing import Array
 
 # With its own learning rate Adam needs this many steps, whatever the number of samples, to come close to the minimum.
 _STEPS, _LEAST_EPOCHS = 5000, 10
@@ -105,26 +104,6 @@ def train(
         raise typer.Exit(130)
 
 
-@final
-class _BestOfFinishedFit(Callback):
-    """The weights of the best epoch, but after Ctrl-C those of the last step: the user did not wait for the best."""
-
-    def __init__(self) -> None:
-        self._best = BestWeights()
-
-    def on_fit_start(self) -> None:
-        """Forget earlier fits."""
-        self._best.on_fit_start()
-
-    def on_epoch_end(self, event: EpochEnd) -> None:
-        """Keep the parameters of a better epoch."""
-        self._best.on_epoch_end(event)
-
-    def on_fit_end(self, event: EpochEnd) -> LinearParams | None:
-        """Return the best parameters of a fit that was not interrupted."""
-        return None if event.history.status == "interrupted" else self._best.on_fit_end(event)
-
-
 def _checked_path(output: Path | None, data: str) -> Path:
     """Return where to save, sure that there is such a folder before the training takes its time."""
     path = Path(f"softmax-xp-{Path(data).name.partition('.')[0]}.safetensors") if output is None else output
@@ -152,7 +131,7 @@ def _fit(
     # A rare class may be missing from the part to train with; the model has a column for it all the same.
     _, classes = encode_labels(dataset.y)
     held_out = parts.get("validation")
-    trainer = replace(trainer, callbacks=() if held_out is None else (_BestOfFinishedFit(),))
+    trainer = replace(trainer, callbacks=() if held_out is None else (BestWeights(),))
     start = perf_counter()
     model, history = trainer.fit(*parts["train"], validation=held_out, classes=classes)
     model.backend.synchronise()

@@ -148,16 +148,16 @@ class LinearObjective:
         n_classes = params.weight.shape[1]
         scale, axis = reciprocal_total(self.targets), class_axis(n_classes, backend)
 
-        def chunk_terms(X: Array, targets: Targets) -> tuple[Array, LinearParams]:
+        def chunk_terms(chunk: tuple[Array, Targets]) -> tuple[Array, LinearParams]:
+            X, targets = self.rows(chunk[0]), chunk[1]
             logits = along_axis(linear_logits(params, X), axis)
             values, gradient = self.loss.value_and_gradient(logits, targets, scale=scale, axis=axis)
             total = backend.xp.sum(values, dtype=backend.sum_dtype(self.dtype))
             return total, params_gradient(gradient, X, bias=params.bias is not None, axis=axis)
 
-        chunks = self._chunks(n_classes)
-        total, (weight, bias) = chunk_terms(*next(chunks))
-        for X, targets in chunks:
-            part, gradient = chunk_terms(X, targets)
+        terms = backend.map_chunks(chunk_terms, self._chunks(n_classes))
+        total, (weight, bias) = next(terms)
+        for part, gradient in terms:
             total = total + part
             weight += gradient.weight  # made here, so this writes to nobody's array
             bias = None if bias is None else gradient.bias + bias
@@ -184,31 +184,31 @@ class LinearObjective:
         backend = backend_of(self.X)
         xp, n_classes = backend.xp, params.weight.shape[1]
         axis, accumulator = class_axis(n_classes, backend), backend.sum_dtype(self.dtype)
-        losses, hits = [], []
-        for X, targets in self._chunks(n_classes):
-            logits = linear_logits(params, X)
+
+        def chunk_sums(chunk: tuple[Array, Targets]) -> tuple[Array, Array]:
+            logits, targets = linear_logits(params, self.rows(chunk[0])), chunk[1]
             hit = xp.astype(xp.argmax(logits, axis=-1) == targets.labels, self.dtype)
-            hits.append(
-                xp.sum(hit if targets.sample_weight is None else hit * targets.sample_weight, dtype=accumulator)
-            )
+            hit = hit if targets.sample_weight is None else hit * targets.sample_weight
             value = self.loss.value_and_gradient(along_axis(logits, axis), targets, axis=axis)[0]
-            losses.append(xp.sum(value, dtype=accumulator))
+            return xp.sum(value, dtype=accumulator), xp.sum(hit, dtype=accumulator)
+
+        losses, hits = zip(*backend.map_chunks(chunk_sums, self._chunks(n_classes)), strict=True)
         counted = Targets(self.targets.labels, weight=self.targets.sample_weight)
         loss = xp.sum(xp.stack(losses)) * reciprocal_total(self.targets)
         return scalar(loss), scalar(xp.sum(xp.stack(hits)) * reciprocal_total(counted))  # host: end of a pass
 
     def _chunks(self, n_classes: int) -> Iterator[tuple[Array, Targets]]:
-        """Yield the data in row chunks that fit the cache, ready to compute with."""
+        """Yield the data in row chunks that fit the cache, each as it is stored."""
         n_samples, n_features = self.X.shape
         itemsize = 8 if self.dtype == array_namespace(self.X).float64 else 4
         step = chunk_rows(n_features, n_classes, itemsize, backend_of(self.X))
         if step >= n_samples:
-            yield self.rows(self.X), self.targets
+            yield self.X, self.targets
             return
         labels, distribution, weight, sample_weight, class_weight = self.targets
         for rows in row_slices(n_samples, step):
             yield (
-                self.rows(self.X[rows, :]),
+                self.X[rows, :],
                 Targets(
                     labels[rows],
                     None if distribution is None else distribution[rows, :],

@@ -18,7 +18,7 @@ from softmax_xp.typing import Array, LinearParams
 _CLASS_MAJOR_LIMIT = 128
 # Bytes of one chunk's logits and of its rows of X. On a CPU the logits are passed over about six times and belong in
 # the L2 cache; the rows are read twice, by the two products, and need only the shared L3.
-_CPU_LOGITS_BYTES, _CPU_ROWS_BYTES = 1 << 21, 1 << 23
+_CPU_LOGITS_BYTES, _CPU_ROWS_BYTES = 1 << 21, 1 << 22
 # An accelerator wants large products; the bound keeps temporaries small beside the data.
 _ACCELERATOR_BYTES = 1 << 28
 _LEAST_CHUNK_ROWS = 256

@@ -24,6 +24,7 @@ from softmax_xp.schedules import Progress, Schedule
 from softmax_xp.training.callbacks import Callback, EpochEnd
 from softmax_xp.training.history import History
 from softmax_xp.training.meter import Meter
+from softmax_xp.training.packing import pack, unpack
 from softmax_xp.training.problem import Problem
 from softmax_xp.training.progress import ProgressBar
 from softmax_xp.typing import Array, LinearParams
@@ -48,11 +49,24 @@ class Settings(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """All that a step changes."""
+    """All that a step changes; weight and bias are packed into one array."""
 
-    params: LinearParams
+    packed: Array  # (n_features + 1, n_classes), or (n_features, n_classes) without a bias
+    bias: bool
     optimizer_state: Any
     average_state: Any
+
+    @classmethod
+    def start(cls, params: LinearParams, settings: Settings, optimizer: Optimizer) -> "Carry":
+        """Return what the first step begins with."""
+        packed, averaging = pack(params), settings.averaging
+        average_state = None if averaging is None else averaging.init(packed)
+        return cls(packed, params.bias is not None, optimizer.init(packed), average_state)
+
+    @property
+    def params(self) -> LinearParams:
+        """Weight and bias as views."""
+        return unpack(self.packed, bias=self.bias)
 
 
 class _Diverged(Exception):  # noqa: N818 - a signal within this module, translated by the Trainer's error
@@ -107,15 +121,15 @@ def run_step(
     targets = take_targets(train.targets, index)
     axis = class_axis(params.weight.shape[1], problem.backend)
     value, hits, gradient = batch_terms(train.loss, params, rows, targets, scale=reciprocal_total(targets), axis=axis)
-    gradient = penalised_gradient(gradient, train.penalty, params)
+    grads = pack(penalised_gradient(gradient, train.penalty, params))
     if settings.clipping is not None:
-        gradient = settings.clipping.apply(gradient)
-    updates, optimizer_state = optimizer.update(gradient, carry.optimizer_state, params)
-    params = apply_updates(params, updates)
+        grads = settings.clipping.apply(grads)
+    updates, optimizer_state = optimizer.update(grads, carry.optimizer_state, carry.packed)
+    packed = apply_updates(carry.packed, updates)
     average_state = carry.average_state
     if settings.averaging is not None:
-        average_state = settings.averaging.update(average_state, params)
-    return Carry(params, optimizer_state, average_state), value, hits, targets
+        average_state = settings.averaging.update(average_state, packed)
+    return Carry(packed, carry.bias, optimizer_state, average_state), value, hits, targets
 
 
 class _Run:
@@ -140,8 +154,7 @@ class _Run:
         self.learning_rate = learning_rate
         # A frozen dataclass with another learning rate: the user's own optimizer is not touched.
         self.optimizer: Optimizer = replace(settings.optimizer, learning_rate=learning_rate)  # type: ignore[type-var]
-        averaging = settings.averaging
-        self.carry = Carry(params, self.optimizer.init(params), averaging.init(params) if averaging else None)
+        self.carry = Carry.start(params, settings, self.optimizer)
         # Parameters known to be good: at the start of this epoch, and of the one before it.
         self.good = self.previous = params
         self.meter = Meter(problem.backend)
@@ -153,7 +166,7 @@ class _Run:
         averaging = self.settings.averaging
         if averaging is None:
             return self.carry.params
-        return averaging.value(self.carry.average_state)  # type: ignore[no-any-return]
+        return unpack(averaging.value(self.carry.average_state), bias=self.carry.bias)
 
     def epoch(self, number: int) -> None:
         """Go through the data once."""
@@ -186,7 +199,7 @@ class _Run:
     def discard_bad_steps(self) -> None:
         """Go back to good parameters where a loss that nobody has read yet is not finite."""
         if self.meter.read() is not None:
-            self.carry = self.carry._replace(params=self.good)
+            self.carry = self.carry._replace(packed=pack(self.good))
             self.settings = self.settings._replace(averaging=None)
 
     def _order(self, number: int) -> Array:

@@ -322,7 +322,7 @@ def test_a_diverging_loss_saves_nothing(run, folder, tmp_path):
 
 def test_ctrl_c_saves_the_model_of_the_last_step(run, folder, tmp_path, monkeypatch, caplog):
     """Interrupted by the third epoch's validation, whose weights are not the best: see the size of the steps."""
-    callback = train._BestOfFinishedFit
+    callback = train.BestWeights
     kept = {}
     original = callback.on_epoch_end
 

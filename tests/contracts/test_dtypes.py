@@ -87,8 +87,7 @@ def test_the_record_would_show_a_float64_array(accelerator, made):
         """A gradient clipping that computes in float64."""
 
         def apply(self, grads):
-            wide = strict.astype(grads.weight, strict.float64)
-            return grads._replace(weight=strict.astype(wide, strict.float32))
+            return strict.astype(strict.astype(grads, strict.float64), strict.float32)
 
     fit(accelerator, clipping=Wide())
     assert any("float64" in dtype for dtype in made)

@@ -130,8 +130,8 @@ class TestMistakes:
             ((W.astype(complex), X, Y), InvalidTypeError, "must be a real number type; got complex128"),
             ((W, X.astype(complex), Y), InvalidTypeError, "must be a real number type; got complex128"),
             ((W, X.astype(str), Y), InvalidTypeError, "must be a real number type; got str"),
-            ((W, X, Y, -0.1), InvalidValueError, "`reg` must be finite and >= 0; got -0.1."),
-            ((W, X, Y, float("nan")), InvalidValueError, "`reg` must be finite and >= 0; got nan."),
+            ((W, X, Y, -0.1), InvalidValueError, "`reg` must be a finite number of at least 0; got -0.1."),
+            ((W, X, Y, float("nan")), InvalidValueError, "`reg` must be a finite number of at least 0; got nan."),
         ],
     )
     def test_the_loss_refuses(self, arguments, error, text):

@@ -76,7 +76,7 @@ def test_silence_is_silent(capsys):
 
 def test_no_penalty_differs_from_a_penalty():
     assert not np.array_equal(train(reg=0.0), train(reg=0.5))
-    with pytest.raises(InvalidValueError, match="`reg` must be finite and >= 0; got -1"):
+    with pytest.raises(InvalidValueError, match="`reg` must be a finite number of at least 0; got -1"):
         train(reg=-1.0)
 
 

@@ -236,9 +236,9 @@ def test_a_step_changes_none_of_its_arguments():
     original = loop.run_step
 
     def spy(carry, index, *rest):
-        before = [array.copy() for array in (*carry.params, carry.optimizer_state.trace.weight, index)]
+        before = [array.copy() for array in (carry.packed, carry.optimizer_state.trace, index)]
         result = original(carry, index, *rest)
-        after = (*carry.params, carry.optimizer_state.trace.weight, index)
+        after = (carry.packed, carry.optimizer_state.trace, index)
         kept.append(all(np.array_equal(old, new) for old, new in zip(before, after, strict=True)))
         return result
 
