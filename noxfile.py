@@ -52,6 +52,7 @@ def tests(session: nox.Session) -> None:
     threshold = [] if session.posargs else ["--cov-fail-under=95"]
     session.run(
         "pytest",
+        "--numprocesses=auto",
         "--cov",
         *threshold,
         *session.posargs,
@@ -65,6 +66,7 @@ def tests_backends(session: nox.Session) -> None:
     install(session, "test", "backends")
     session.run(
         "pytest",
+        "--numprocesses=auto",
         "-m",
         "optional_library and not gpu",
         *session.posargs,
