@@ -17,7 +17,7 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 def write_idx(path, array):
     content = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 @pytest.fixture(params=["-idx3-ubyte.gz", "-idx3-ubyte", ".idx3-ubyte"])

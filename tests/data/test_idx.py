@@ -26,7 +26,7 @@ def test_every_dtype_is_read_in_native_order(tmp_path, dtype, suffix):
     array = np.asarray([[1, 2, 3], [4, 5, 100]], dtype=dtype)
     content = idx_bytes(array, CODES[dtype])
     path = tmp_path / f"file{suffix}"
-    path.write_bytes(gzip.compress(content) if suffix else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if suffix else content)
     found = read_idx(str(path))
     assert found.dtype == np.dtype(dtype).newbyteorder("=")
     np.testing.assert_array_equal(found, array)
@@ -52,7 +52,7 @@ def test_every_dtype_is_read_in_native_order(tmp_path, dtype, suffix):
 def test_damaged_files_are_refused(tmp_path, content, change, message, suffix):
     path = tmp_path / f"file{suffix}"
     changed = change(content)
-    path.write_bytes(gzip.compress(changed) if suffix else changed)
+    path.write_bytes(gzip.compress(changed, mtime=0) if suffix else changed)
     with pytest.raises(InvalidValueError, match=f"intact IDX file; got .*({message})"):
         read_idx(path)
 

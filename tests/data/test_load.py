@@ -27,7 +27,7 @@ def write(path, suffix):
         import gzip
 
         content = b"0 1:1 2:2\n1 1:3 2:4\n"
-        path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
+        path.write_bytes(gzip.compress(content, mtime=0) if suffix.endswith(".gz") else content)
 
 
 @pytest.mark.parametrize("suffix", FILE_LOADERS)
