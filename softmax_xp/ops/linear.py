@@ -16,8 +16,8 @@ from softmax_xp.typing import Array, LinearParams
 
 # Measured with OpenBLAS on 2 cores for 10 .. 1000 classes: benchmarks/full_batch.py prints the passes.
 _CLASS_MAJOR_LIMIT = 128
-# Bytes of one chunk's logits and of its rows of X. On a CPU the logits are passed over about six times and belong in
-# the L2 cache; the rows are read twice, by the two products, and need only the shared L3.
+# Bytes of one chunk's logits and of its rows of X on a CPU: both then stay in the shared L3 cache between the passes
+# over them. Smaller chunks, for the L2, were slower: each product has a fixed cost, and so has each call.
 _CPU_LOGITS_BYTES, _CPU_ROWS_BYTES = 1 << 21, 1 << 22
 # An accelerator wants large products; the bound keeps temporaries small beside the data.
 _ACCELERATOR_BYTES = 1 << 28
