@@ -5,7 +5,7 @@ Weights enter in one place, :class:`Targets`, made once for a fit; the mean is t
 :func:`mean_value_and_gradient` for whole arrays and the objectives for data. A loss never sums over samples.
 """
 
-__all__ = ["Loss", "Targets", "mean_value_and_gradient", "reciprocal_total", "take_targets"]
+__all__ = ["CurvedLoss", "Loss", "Targets", "mean_value_and_gradient", "reciprocal_total", "take_targets"]
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -89,6 +89,149 @@ class Loss(Protocol):
         ...
 
 
+@runtime_checkable
+class CurvedLoss(Loss, Protocol):
+    """A loss that also shows a convex solver its curvature and its dual.
+
+    With ``t`` the weighted target of a sample (:meth:`target_matrix`), ``mass = sum(t)``, ``p`` its probabilities and
+    ``temperature = 1``,
+
+        value    = mass * logsumexp(z) - sum(t * z)
+        gradient = mass * p - t
+        Hessian  = mass * (diag(p) - p p')
+
+    in the logits ``z``, or the same with two classes in one column. A temperature divides the logits, thus the
+    gradient once more and the Hessian twice more: :meth:`curvature_product` and :meth:`mean_curvature` have done so;
+    who forms ``mass * p - t`` divides it by ``loss.temperature``.
+    """
+
+    def n_columns(self, n_classes: int) -> int:
+        """Return how many columns of logits the classes have.
+
+        Parameters
+        ----------
+        n_classes : int
+            How many classes there are.
+
+        Returns
+        -------
+        int
+            ``n_classes``, or 1 where two classes share a column.
+        """
+        ...
+
+    def probabilities(self, logits: Array, *, axis: int = -1) -> Array:
+        """Return what the logits say of each class.
+
+        Parameters
+        ----------
+        logits : array of float, shape (n_samples, n_columns), or its transpose with ``axis=0``
+            Scores.
+        axis : {-1, 0}, default: -1
+            The axis of the columns.
+
+        Returns
+        -------
+        array of the shape of ``logits``
+            Fresh.
+        """
+        ...
+
+    def mass(self, targets: Targets) -> Array | None:
+        """Return the sum of each sample's weighted target.
+
+        Parameters
+        ----------
+        targets : Targets
+            From :meth:`prepare`.
+
+        Returns
+        -------
+        array of shape (n_samples,) or None
+            None stands for one each. Not for writing: it may be a member of ``targets``.
+        """
+        ...
+
+    def target_matrix(self, targets: Targets, n_columns: int, *, dtype: Any, axis: int = -1) -> Array:
+        """Return each sample's weighted target ``t``, with zeros written out.
+
+        Parameters
+        ----------
+        targets : Targets
+            From :meth:`prepare`.
+        n_columns : int
+            From :meth:`n_columns`.
+        dtype : dtype
+            Of the result.
+        axis : {-1, 0}, default: -1
+            The axis of the columns.
+
+        Returns
+        -------
+        array of shape (n_samples, n_columns), or its transpose with ``axis=0``
+            Fresh.
+        """
+        ...
+
+    def curvature_product(self, probabilities: Array, direction: Array, *, axis: int = -1) -> Array:
+        """Return the Hessian of a sample of mass 1 times a direction, for each sample.
+
+        Parameters
+        ----------
+        probabilities : array of float, shape (n_samples, n_columns), or its transpose with ``axis=0``
+            From :meth:`probabilities`.
+        direction : array of the shape of ``probabilities``
+            In the logits.
+        axis : {-1, 0}, default: -1
+            The axis of the columns.
+
+        Returns
+        -------
+        array of the shape of ``probabilities``
+            Without the mass. Fresh.
+        """
+        ...
+
+    def mean_curvature(self, probabilities: Array, *, axis: int = -1) -> Array:
+        """Return the mean non-zero eigenvalue of the Hessian of a sample of mass 1, for each sample.
+
+        Parameters
+        ----------
+        probabilities : array of float, shape (n_samples, n_columns), or its transpose with ``axis=0``
+            From :meth:`probabilities`.
+        axis : {-1, 0}, default: -1
+            The axis of the columns.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Not negative, without the mass.
+        """
+        ...
+
+    def divergence(self, q: Array, p: Array, *, axis: int = -1, logits: Array | None = None) -> Array:
+        """Return the relative entropy ``KL(q || p)`` of each sample, accurate down to ``q = p``.
+
+        Parameters
+        ----------
+        q : array of float, shape (n_samples, n_columns), or its transpose with ``axis=0``
+            Probabilities.
+        p : array of the shape of ``q``
+            Probabilities.
+        axis : {-1, 0}, default: -1
+            The axis of the columns.
+        logits : array of the shape of ``q``, optional
+            Where ``p`` came from. With them the answer is finite even where a member of ``p`` was rounded to 0, or to 1
+            in one column; without them it is infinite there, unless ``q`` was rounded alike.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            In nats, never negative.
+        """
+        ...
+
+
 def take_targets(targets: Targets, index: Array) -> Targets:
     """Return the targets of the samples named in ``index``, in that order."""
     xp = array_namespace(index)
@@ -116,6 +259,11 @@ def reciprocal_total(targets: Targets) -> Array | float:
     return xp.astype(counts, total.dtype) / xp.where(counts, total, 1.0)
 
 
+def _n_classes(loss: Loss, n_columns: int) -> int:
+    """Return how many classes that many columns of logits tell apart: one column tells two."""
+    return 2 if n_columns == 1 and isinstance(loss, CurvedLoss) and loss.n_columns(2) == 1 else n_columns
+
+
 def mean_value_and_gradient(
     loss: Loss, logits: Array, targets: Array, *, sample_weight: Array | None = None
 ) -> tuple[Array, Array]:
@@ -125,7 +273,7 @@ def mean_value_and_gradient(
     ----------
     loss : Loss
         Such as ``CrossEntropy()``.
-    logits : array of shape (n_samples, n_classes)
+    logits : array of shape (n_samples, n_classes), or (n_samples, 1) for a loss of one column
         Scores. Integers are computed in the backend's default float, float16 and bfloat16 in float32.
     targets : array
         Class numbers of shape (n_samples,), or soft targets of shape (n_samples, n_classes).
@@ -136,7 +284,7 @@ def mean_value_and_gradient(
     -------
     value : array of shape ()
         In nats.
-    gradient : array of shape (n_samples, n_classes)
+    gradient : array of the shape of ``logits``
         Of ``value``.
 
     Raises
@@ -167,7 +315,9 @@ def mean_value_and_gradient(
         raise InvalidValueError(msg)
     logits = xp.astype(logits, backend.float_dtype(logits.dtype), copy=False)
     with backend.scope():
-        prepared = loss.prepare(targets, logits.shape[1], dtype=logits.dtype, sample_weight=sample_weight)
+        prepared = loss.prepare(
+            targets, _n_classes(loss, logits.shape[1]), dtype=logits.dtype, sample_weight=sample_weight
+        )
         scale = reciprocal_total(prepared)
         values, gradient = loss.value_and_gradient(logits, prepared, scale=scale)
         return xp.sum(values) * scale, gradient

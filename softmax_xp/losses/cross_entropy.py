@@ -5,16 +5,14 @@ __all__ = ["CrossEntropy"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, final
 
-from array_api_compat import device
-
-from softmax_xp.backend import array_namespace, as_array
-from softmax_xp.errors import InvalidTypeError, InvalidValueError
+from softmax_xp.backend import array_namespace, backend_of
 from softmax_xp.hyperparameters import POSITIVE, SHARE, check_hyperparameters
 from softmax_xp.losses.contract import Targets
-from softmax_xp.ops.labels import as_index, check_labels, one_hot, places, subtract_at
+from softmax_xp.losses.targets import checked_class_weight, prepare_targets, soft_target
+from softmax_xp.ops.curvature import relative_entropy_terms, softmax_curvature_product, softmax_mean_curvature
+from softmax_xp.ops.labels import places, subtract_at
 from softmax_xp.ops.softmax import shifted_exponentials
 from softmax_xp.typing import Array
 
@@ -79,13 +77,7 @@ class CrossEntropy:
     def __post_init__(self) -> None:
         """Check the hyperparameters."""
         check_hyperparameters(self, label_smoothing=SHARE, temperature=POSITIVE)
-        if self.class_weight is not None:
-            # A tuple compares, hashes and pickles; an array would not compare to one bool.
-            weights = tuple(float(weight) for weight in self.class_weight)
-            if not all(isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
-                msg = f"`class_weight` must hold finite weights >= 0, not all of them 0; got {weights}."
-                raise InvalidValueError(msg)
-            object.__setattr__(self, "class_weight", weights)
+        object.__setattr__(self, "class_weight", checked_class_weight(self.class_weight))
 
     def prepare(self, targets: Array, n_classes: int, *, dtype: Any, sample_weight: Array | None = None) -> Targets:
         """Fold labels, weights and ignored samples into one record.
@@ -113,50 +105,14 @@ class CrossEntropy:
         InvalidValueError
             For labels out of range, or arrays whose shapes do not fit.
         """
-        targets = as_array(targets)
-        xp = array_namespace(targets)
-        if targets.ndim not in {1, 2}:
-            msg = f"`targets` must have shape (n_samples,) or (n_samples, n_classes); got {tuple(targets.shape)}."
-            raise InvalidValueError(msg)
-        class_weight = None
-        if self.class_weight is not None:
-            if len(self.class_weight) != n_classes:
-                msg = f"`class_weight` must hold {n_classes} weights, one for each class; got {len(self.class_weight)}."
-                raise InvalidValueError(msg)
-            class_weight = xp.asarray(self.class_weight, dtype=dtype, device=device(targets))
-        if sample_weight is not None:
-            if sample_weight.shape != (targets.shape[0],):
-                msg = f"`sample_weight` must have shape ({targets.shape[0]},); got {tuple(sample_weight.shape)}."
-                raise InvalidValueError(msg)
-            sample_weight = xp.astype(sample_weight, dtype, copy=False)
-        if targets.ndim == 2:
-            return self._prepare_soft(targets, n_classes, dtype, sample_weight, class_weight)
-        targets = as_index(targets)
-        check_labels(targets, targets.shape[0], n_classes, ignore_index=self.ignore_index)
-        if self.ignore_index is not None:
-            counts = targets != self.ignore_index
-            targets = xp.where(counts, targets, 0)
-            counted = xp.astype(counts, dtype)
-            sample_weight = counted if sample_weight is None else sample_weight * counted
-        weight = sample_weight
-        if class_weight is not None:
-            weight = xp.take(class_weight, targets, axis=0)
-            weight = weight if sample_weight is None else weight * sample_weight
-        return Targets(targets, None, weight, sample_weight, class_weight)
-
-    def _prepare_soft(
-        self, targets: Array, n_classes: int, dtype: Any, sample_weight: Array | None, class_weight: Array | None
-    ) -> Targets:
-        """Prepare soft targets, whose mean divides by the sample weights alone."""
-        xp = array_namespace(targets)
-        if self.ignore_index is not None:
-            msg = f"`ignore_index` must be None with soft targets, which have no labels; got {self.ignore_index}."
-            raise InvalidTypeError(msg)
-        if targets.shape[1] != n_classes:
-            msg = f"`targets` must have {n_classes} columns, one for each class; got shape {tuple(targets.shape)}."
-            raise InvalidValueError(msg)
-        distribution = xp.astype(targets, dtype, copy=False)
-        return Targets(xp.argmax(distribution, axis=1), distribution, sample_weight, sample_weight, class_weight)
+        return prepare_targets(
+            targets,
+            n_classes,
+            dtype=dtype,
+            sample_weight=sample_weight,
+            class_weight=self.class_weight,
+            ignore_index=self.ignore_index,
+        )
 
     def value_and_gradient(
         self, logits: Array, targets: Targets, *, scale: Array | float = 1.0, axis: int = -1
@@ -202,17 +158,7 @@ class CrossEntropy:
     def _soft(self, logits: Array, targets: Targets, scale: Array | float, axis: int) -> tuple[Array, Array]:
         """Compute with the whole target distribution, as soft targets and label smoothing need."""
         xp = array_namespace(logits)
-        n_classes = logits.shape[axis]
-        if targets.distribution is None:
-            target = one_hot(targets.labels, n_classes, dtype=logits.dtype, axis=axis)
-        else:
-            target = targets.distribution.T if axis == 0 else targets.distribution
-        if self.label_smoothing:
-            target = target * (1.0 - self.label_smoothing) + self.label_smoothing / n_classes
-        if targets.class_weight is not None:
-            target = target * (targets.class_weight[:, None] if axis == 0 else targets.class_weight)
-        if targets.sample_weight is not None:
-            target = target * xp.expand_dims(targets.sample_weight, axis=axis)
+        target = self._target(targets, logits.shape[axis], logits.dtype, axis)
         _, shifted, exponentials, total = shifted_exponentials(logits, axis=axis)
         mass = xp.sum(target, axis=axis, keepdims=True)
         # 0 * -inf is NaN, but a target of zero asks nothing of its logit.
@@ -222,3 +168,156 @@ class CrossEntropy:
         exponentials -= target
         exponentials *= scale
         return value, exponentials
+
+    def n_columns(self, n_classes: int) -> int:
+        """Return how many columns of logits there are: one for each class.
+
+        Parameters
+        ----------
+        n_classes : int
+            How many classes there are.
+
+        Returns
+        -------
+        int
+            ``n_classes``.
+        """
+        return n_classes
+
+    def probabilities(self, logits: Array, *, axis: int = -1) -> Array:
+        """Return ``softmax(logits / temperature)``.
+
+        Parameters
+        ----------
+        logits : array of float, shape (n_samples, n_classes), or its transpose with ``axis=0``
+            Scores.
+        axis : {-1, 0}, default: -1
+            The axis of the classes.
+
+        Returns
+        -------
+        array of the shape of ``logits``
+            Fresh.
+        """
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
+        parts = shifted_exponentials(logits, axis=axis)
+        probabilities = parts.exponentials
+        probabilities /= parts.total
+        return probabilities
+
+    def mass(self, targets: Targets) -> Array | None:
+        """Return the sum of each sample's weighted, smoothed target.
+
+        Parameters
+        ----------
+        targets : Targets
+            From :meth:`prepare`.
+
+        Returns
+        -------
+        array of shape (n_samples,) or None
+            None stands for one each. Not for writing: it may be a member of ``targets``.
+        """
+        if targets.distribution is not None:
+            xp, (_, n_classes) = array_namespace(targets.distribution), targets.distribution.shape
+            return xp.sum(self._target(targets, n_classes, targets.distribution.dtype, -1), axis=-1)
+        if targets.class_weight is None or not self.label_smoothing:
+            return targets.weight
+        xp = array_namespace(targets.labels)
+        spread = self.label_smoothing * xp.mean(targets.class_weight)
+        by_class = (1.0 - self.label_smoothing) * targets.class_weight + spread
+        mass = xp.take(by_class, targets.labels, axis=0)
+        return mass if targets.sample_weight is None else mass * targets.sample_weight
+
+    def target_matrix(self, targets: Targets, n_columns: int, *, dtype: Any, axis: int = -1) -> Array:
+        """Return each sample's weighted, smoothed target, with zeros written out.
+
+        Parameters
+        ----------
+        targets : Targets
+            From :meth:`prepare`.
+        n_columns : int
+            How many classes there are.
+        dtype : dtype
+            Of the result.
+        axis : {-1, 0}, default: -1
+            The axis of the classes.
+
+        Returns
+        -------
+        array of shape (n_samples, n_columns), or its transpose with ``axis=0``
+            ``sample_weight * t``. Fresh.
+        """
+        target = self._target(targets, n_columns, dtype, axis)
+        # Without weights the target may be the caller's own soft targets.
+        return array_namespace(target).astype(target, dtype, copy=True)
+
+    def curvature_product(self, probabilities: Array, direction: Array, *, axis: int = -1) -> Array:
+        """Return ``(diag(p) - p p') direction / temperature**2`` for each sample.
+
+        Parameters
+        ----------
+        probabilities : array of float, shape (n_samples, n_classes), or its transpose with ``axis=0``
+            From :meth:`probabilities`.
+        direction : array of the shape of ``probabilities``
+            In the logits.
+        axis : {-1, 0}, default: -1
+            The axis of the classes.
+
+        Returns
+        -------
+        array of the shape of ``probabilities``
+            Without the mass. Fresh.
+        """
+        product = softmax_curvature_product(probabilities, direction, axis=axis)
+        if self.temperature != 1.0:
+            product /= self.temperature**2
+        return product
+
+    def mean_curvature(self, probabilities: Array, *, axis: int = -1) -> Array:
+        """Return ``(1 - sum(p * p)) / (n_classes - 1) / temperature**2`` for each sample.
+
+        Parameters
+        ----------
+        probabilities : array of float, shape (n_samples, n_classes), or its transpose with ``axis=0``
+            From :meth:`probabilities`.
+        axis : {-1, 0}, default: -1
+            The axis of the classes.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            The mean non-zero eigenvalue of what :meth:`curvature_product` multiplies by. Not negative.
+        """
+        return softmax_mean_curvature(probabilities, axis=axis) / self.temperature**2
+
+    def divergence(self, q: Array, p: Array, *, axis: int = -1, logits: Array | None = None) -> Array:
+        """Return the relative entropy ``sum(q * log(q / p) - q + p)`` of each sample, accurate down to ``q = p``.
+
+        Parameters
+        ----------
+        q : array of float, shape (n_samples, n_classes), or its transpose with ``axis=0``
+            Probabilities.
+        p : array of the shape of ``q``
+            Probabilities.
+        axis : {-1, 0}, default: -1
+            The axis of the classes.
+        logits : array of the shape of ``q``, optional
+            Where ``p`` came from. With them the answer is finite even where a member of ``p`` underflowed to 0.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            In nats, never negative.
+        """
+        xp, log_p = array_namespace(q), None
+        if logits is not None:
+            with backend_of(q).scope():
+                _, log_p, _, total = shifted_exponentials(logits / self.temperature, axis=axis)
+            log_p -= xp.log(total)
+        return xp.sum(relative_entropy_terms(q, p, q - p, log_p), axis=axis)
+
+    def _target(self, targets: Targets, n_classes: int, dtype: Any, axis: int) -> Array:
+        """Return the weighted, smoothed target of each sample; not for writing."""
+        return soft_target(targets, n_classes, dtype=dtype, axis=axis, label_smoothing=self.label_smoothing)

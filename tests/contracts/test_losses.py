@@ -8,8 +8,9 @@ import array_api_compat
 import numpy as np
 import pytest
 
-from softmax_xp.losses import LOSSES, CrossEntropy, Loss, Targets, mean_value_and_gradient
+from softmax_xp.losses import CrossEntropy, Loss, Targets, mean_value_and_gradient
 from softmax_xp.losses.contract import reciprocal_total
+from tests.losses.problems import VARIANTS, problem_of
 from tests.losses.torch_reference import (
     IGNORED,
     LABELS,
@@ -18,18 +19,8 @@ from tests.losses.torch_reference import (
     N_SAMPLES,
     OPTIONS,
     SAMPLE_WEIGHT,
-    SOFT,
     torch_mean,
 )
-
-VARIANTS = LOSSES | {
-    "cross_entropy, smoothed": CrossEntropy(label_smoothing=0.1),
-    "cross_entropy, class weights": CrossEntropy(class_weight=(0.3, 1.0, 2.0, 0.0, 1.5)),
-    "cross_entropy, temperature": CrossEntropy(temperature=2.5),
-    "cross_entropy, ignoring": CrossEntropy(ignore_index=IGNORED),
-    "cross_entropy, all options": CrossEntropy(0.2, (0.3, 1.0, 2.0, 0.0, 1.5), IGNORED, 0.5),
-}
-TARGETS = {"labels": LABELS, "soft targets": SOFT}
 
 
 @pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
@@ -37,7 +28,12 @@ def loss(request):
     return request.param
 
 
-@pytest.fixture(params=TARGETS)
+@pytest.fixture
+def problem(loss):
+    return problem_of(loss)
+
+
+@pytest.fixture(params=["labels", "soft targets"])
 def kind(request, loss):
     if request.param == "soft targets" and loss.ignore_index is not None:
         pytest.skip("soft targets have no label to ignore")
@@ -55,14 +51,15 @@ def put_targets(backend, targets, dtype):
     return backend.asarray(targets.astype(dtype) if targets.ndim == 2 else targets)
 
 
-def prepared(loss, backend, dtype, *, targets=LABELS, sample_weight=None):
+def prepared(loss, backend, dtype, *, targets, sample_weight=None):
     weight = None if sample_weight is None else backend.asarray(sample_weight.astype(dtype))
+    n_classes = problem_of(loss).n_classes
     return loss.prepare(
-        put_targets(backend, targets, dtype), N_CLASSES, dtype=getattr(backend.xp, dtype), sample_weight=weight
+        put_targets(backend, targets, dtype), n_classes, dtype=getattr(backend.xp, dtype), sample_weight=weight
     )
 
 
-def put_logits(backend, dtype, axis=-1, logits=LOGITS):
+def put_logits(backend, dtype, logits, axis=-1):
     return backend.asarray(np.ascontiguousarray(logits.T if axis == 0 else logits).astype(dtype))
 
 
@@ -97,30 +94,34 @@ def test_the_mean_and_its_gradient_agree_with_pytorch_on_every_backend(backend, 
     np.testing.assert_allclose(backend.to_numpy(ours), gradient, rtol=1e-11, atol=1e-14)
 
 
-def test_the_gradient_is_that_of_the_value(backend, loss, kind):
+def test_the_gradient_is_that_of_the_value(backend, loss, kind, problem):
     if not backend.float64:
         pytest.skip(f"{backend.name} has no float64")
-    targets = prepared(loss, backend, "float64", targets=TARGETS[kind], sample_weight=SAMPLE_WEIGHT)
-    gradient = backend.to_numpy(loss.value_and_gradient(backend.asarray(LOGITS), targets)[1])
+    targets = prepared(loss, backend, "float64", targets=problem.targets[kind], sample_weight=SAMPLE_WEIGHT)
+    gradient = backend.to_numpy(loss.value_and_gradient(backend.asarray(problem.logits), targets)[1])
     step = 1e-5
-    for column in range(N_CLASSES):
-        moved = np.zeros_like(LOGITS)
+    for column in range(problem.logits.shape[1]):
+        moved = np.zeros_like(problem.logits)
         moved[:, column] = step  # samples do not touch one another, so one class of all of them moves at once
         above, below = (
-            backend.to_numpy(loss.value_and_gradient(backend.asarray(LOGITS + sign * moved), targets)[0])
+            backend.to_numpy(loss.value_and_gradient(backend.asarray(problem.logits + sign * moved), targets)[0])
             for sign in (1, -1)
         )
         np.testing.assert_allclose(gradient[:, column], (above - below) / (2 * step), rtol=1e-7, atol=1e-9)
 
 
-def test_each_layout_and_dtype_gives_numpys_numbers(backend, loss, kind, dtype):
+def test_each_layout_and_dtype_gives_numpys_numbers(backend, loss, kind, dtype, problem):
     for weight in (None, SAMPLE_WEIGHT):
-        targets = prepared(loss, backend, dtype, targets=TARGETS[kind], sample_weight=weight)
-        reference = loss.prepare(TARGETS[kind], N_CLASSES, dtype=np.dtype("float64"), sample_weight=weight)
-        expected = loss.value_and_gradient(LOGITS, reference)
+        targets = prepared(loss, backend, dtype, targets=problem.targets[kind], sample_weight=weight)
+        reference = loss.prepare(
+            problem.targets[kind], problem.n_classes, dtype=np.dtype("float64"), sample_weight=weight
+        )
+        expected = loss.value_and_gradient(problem.logits, reference)
         tolerance = 1e-5 if dtype == "float32" else 1e-13
         for axis in (-1, 0):
-            value, gradient = loss.value_and_gradient(put_logits(backend, dtype, axis), targets, axis=axis)
+            value, gradient = loss.value_and_gradient(
+                put_logits(backend, dtype, problem.logits, axis), targets, axis=axis
+            )
             gradient = backend.to_numpy(gradient)
             np.testing.assert_allclose(backend.to_numpy(value), expected[0], rtol=tolerance, atol=tolerance)
             np.testing.assert_allclose(
@@ -128,29 +129,29 @@ def test_each_layout_and_dtype_gives_numpys_numbers(backend, loss, kind, dtype):
             )
 
 
-def test_a_float32_run_makes_nothing_else(backend, loss, kind, dtype):
+def test_a_float32_run_makes_nothing_else(backend, loss, kind, dtype, problem):
     # array-api-strict would allow float32 to meet float64 and answer in float64; so the dtypes say whether they met.
-    targets = prepared(loss, backend, dtype, targets=TARGETS[kind], sample_weight=SAMPLE_WEIGHT)
+    targets = prepared(loss, backend, dtype, targets=problem.targets[kind], sample_weight=SAMPLE_WEIGHT)
     scale = reciprocal_total(targets)
-    results = [*loss.value_and_gradient(put_logits(backend, dtype), targets, scale=scale), scale]
+    results = [*loss.value_and_gradient(put_logits(backend, dtype, problem.logits), targets, scale=scale), scale]
     for array in [*results, *arrays_of(targets)[1:]]:
         assert backend.to_numpy(array).dtype == dtype
         assert array_api_compat.array_namespace(array) is backend.xp
         assert array_api_compat.device(array) == backend.device
     weight = backend.asarray(SAMPLE_WEIGHT.astype(dtype))
-    logits = put_logits(backend, dtype)
+    logits = put_logits(backend, dtype, problem.logits)
     for array in mean_value_and_gradient(
-        loss, logits, put_targets(backend, TARGETS[kind], dtype), sample_weight=weight
+        loss, logits, put_targets(backend, problem.targets[kind], dtype), sample_weight=weight
     ):
         assert backend.to_numpy(array).dtype == dtype
 
 
-def test_weights_of_another_dtype_follow_the_logits(backend, loss, kind):
+def test_weights_of_another_dtype_follow_the_logits(backend, loss, kind, problem):
     if not backend.float64:
         pytest.skip(f"{backend.name} has no float64")
     targets = loss.prepare(
-        backend.asarray(TARGETS[kind]),
-        N_CLASSES,
+        backend.asarray(problem.targets[kind]),
+        problem.n_classes,
         dtype=backend.xp.float32,
         sample_weight=backend.asarray(SAMPLE_WEIGHT),
     )
@@ -160,11 +161,11 @@ def test_weights_of_another_dtype_follow_the_logits(backend, loss, kind):
 
 @pytest.mark.parametrize("axis", [-1, 0])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_scale_multiplies_the_gradient_and_not_the_value(backend, loss, kind, axis, weighted):
+def test_a_scale_multiplies_the_gradient_and_not_the_value(backend, loss, kind, axis, weighted, problem):
     targets = prepared(
-        loss, backend, "float32", targets=TARGETS[kind], sample_weight=SAMPLE_WEIGHT if weighted else None
+        loss, backend, "float32", targets=problem.targets[kind], sample_weight=SAMPLE_WEIGHT if weighted else None
     )
-    logits = put_logits(backend, "float32", axis)
+    logits = put_logits(backend, "float32", problem.logits, axis)
     value, gradient = loss.value_and_gradient(logits, targets, axis=axis)
     for scale in (0.125, backend.asarray(np.asarray(0.125, "float32"))):
         same, scaled = loss.value_and_gradient(logits, targets, scale=scale, axis=axis)
@@ -172,18 +173,20 @@ def test_a_scale_multiplies_the_gradient_and_not_the_value(backend, loss, kind, 
         np.testing.assert_allclose(backend.to_numpy(scaled), backend.to_numpy(gradient) * 0.125, rtol=1e-6)
 
 
-def test_samples_together_or_one_by_one_are_the_same(backend, loss, kind):
-    targets = prepared(loss, backend, "float32", targets=TARGETS[kind], sample_weight=SAMPLE_WEIGHT)
-    values, gradients = (backend.to_numpy(a) for a in loss.value_and_gradient(put_logits(backend, "float32"), targets))
+def test_samples_together_or_one_by_one_are_the_same(backend, loss, kind, problem):
+    targets = prepared(loss, backend, "float32", targets=problem.targets[kind], sample_weight=SAMPLE_WEIGHT)
+    values, gradients = (
+        backend.to_numpy(a) for a in loss.value_and_gradient(put_logits(backend, "float32", problem.logits), targets)
+    )
     for row in range(N_SAMPLES):
         alone = prepared(
             loss,
             backend,
             "float32",
-            targets=TARGETS[kind][row : row + 1],
+            targets=problem.targets[kind][row : row + 1],
             sample_weight=SAMPLE_WEIGHT[row : row + 1],
         )
-        logits = put_logits(backend, "float32", logits=LOGITS[row : row + 1])
+        logits = put_logits(backend, "float32", problem.logits[row : row + 1])
         value, gradient = loss.value_and_gradient(logits, alone)
         np.testing.assert_allclose(backend.to_numpy(value), values[row : row + 1], rtol=1e-6, atol=1e-7)
         np.testing.assert_allclose(backend.to_numpy(gradient), gradients[row : row + 1], rtol=1e-6, atol=1e-7)
@@ -199,25 +202,25 @@ def mean(loss, backend, logits, targets, weight=None):
     return backend.to_numpy(value), backend.to_numpy(gradient)
 
 
-def test_a_repeated_sample_counts_as_one_of_twice_the_weight(backend, loss, kind):
-    targets = TARGETS[kind]
+def test_a_repeated_sample_counts_as_one_of_twice_the_weight(backend, loss, kind, problem):
+    targets = problem.targets[kind]
     twice = np.append(np.arange(N_SAMPLES), [0, 3])
-    value, gradient = mean(loss, backend, LOGITS[twice], targets[twice])
+    value, gradient = mean(loss, backend, problem.logits[twice], targets[twice])
     weight = np.ones(N_SAMPLES)
     weight[[0, 3]] = 2
-    weighted_value, weighted_gradient = mean(loss, backend, LOGITS, targets, weight)
+    weighted_value, weighted_gradient = mean(loss, backend, problem.logits, targets, weight)
     np.testing.assert_allclose(value, weighted_value, rtol=1e-6)
     summed = gradient[:N_SAMPLES].copy()
     summed[[0, 3]] += gradient[N_SAMPLES:]
     np.testing.assert_allclose(summed, weighted_gradient, rtol=1e-5, atol=1e-7)
 
 
-def test_a_sample_of_weight_zero_is_as_good_as_absent(backend, loss, kind):
-    targets, weight = TARGETS[kind], SAMPLE_WEIGHT.copy()
+def test_a_sample_of_weight_zero_is_as_good_as_absent(backend, loss, kind, problem):
+    targets, weight = problem.targets[kind], SAMPLE_WEIGHT.copy()
     weight[4] = 0
     kept = weight > 0
-    value, gradient = mean(loss, backend, LOGITS, targets, weight)
-    without_value, without_gradient = mean(loss, backend, LOGITS[kept], targets[kept], weight[kept])
+    value, gradient = mean(loss, backend, problem.logits, targets, weight)
+    without_value, without_gradient = mean(loss, backend, problem.logits[kept], targets[kept], weight[kept])
     np.testing.assert_allclose(value, without_value, rtol=1e-6)
     np.testing.assert_allclose(gradient[kept], without_gradient, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(gradient[~kept], 0)
@@ -248,10 +251,10 @@ def test_a_batch_in_which_nothing_counts_is_zero_and_not_nan(backend, smoothing,
     np.testing.assert_array_equal(gradient, 0)
 
 
-def test_an_empty_batch_is_zero_and_not_nan(backend, loss, kind):
-    value, gradient = mean(loss, backend, LOGITS[:0], TARGETS[kind][:0])
+def test_an_empty_batch_is_zero_and_not_nan(backend, loss, kind, problem):
+    value, gradient = mean(loss, backend, problem.logits[:0], problem.targets[kind][:0])
     assert value == 0
-    assert gradient.shape == (0, N_CLASSES)
+    assert gradient.shape == (0, problem.logits.shape[1])
 
 
 @pytest.mark.parametrize("axis", [-1, 0])
@@ -263,7 +266,7 @@ def test_extreme_logits_give_the_true_loss(backend, dtype, axis, smoothing):
     huge = 1e38 if dtype == "float32" else 1e300
     logits = np.array([[huge, 0, -huge], [huge, 0, -huge], [-huge, -huge, -huge], [0, -1000, 1000]])
     loss = CrossEntropy(smoothing)
-    x = put_logits(backend, dtype, axis, logits)
+    x = put_logits(backend, dtype, logits, axis)
     targets = loss.prepare(backend.asarray(np.array([0, 1, 2, 1])), 3, dtype=getattr(backend.xp, dtype))
     value, gradient = (backend.to_numpy(array) for array in loss.value_and_gradient(x, targets, axis=axis))
     gradient = gradient if axis == -1 else gradient.T
@@ -278,7 +281,7 @@ def test_extreme_logits_give_the_true_loss(backend, dtype, axis, smoothing):
 
 @pytest.mark.parametrize("axis", [-1, 0])
 def test_a_soft_target_of_zero_asks_nothing_of_its_logit(backend, axis):
-    logits = put_logits(backend, "float32", axis, np.array([[0.0, 0.0, -np.inf]]))
+    logits = put_logits(backend, "float32", np.array([[0.0, 0.0, -np.inf]]), axis)
     soft = backend.asarray(np.array([[0.25, 0.75, 0.0]], "float32"))
     loss = CrossEntropy()
     targets = loss.prepare(soft, 3, dtype=backend.xp.float32)
@@ -293,19 +296,19 @@ def test_an_impossible_label_costs_infinity(backend):
     np.testing.assert_array_equal(gradient, [[1.0, -1.0]])
 
 
-def test_nan_is_never_hidden(backend, loss, kind):
-    logits = LOGITS.copy()
-    logits[0, 2] = np.nan
-    value, gradient = mean(loss, backend, logits, TARGETS[kind])
+def test_nan_is_never_hidden(backend, loss, kind, problem):
+    logits = problem.logits.copy()
+    logits[0, -1] = np.nan
+    value, gradient = mean(loss, backend, logits, problem.targets[kind])
     assert np.isnan(value)
     assert np.all(np.isnan(gradient[0]))
     assert np.all(np.isfinite(gradient[1:]))
 
 
-def test_writes_to_nothing_it_was_given(backend, loss, kind):
-    hosts = LOGITS.astype("float32"), TARGETS[kind], SAMPLE_WEIGHT.astype("float32")
+def test_writes_to_nothing_it_was_given(backend, loss, kind, problem):
+    hosts = problem.logits.astype("float32"), problem.targets[kind], SAMPLE_WEIGHT.astype("float32")
     logits, soft_or_labels, weight = (backend.asarray(host) for host in hosts)
-    targets = loss.prepare(soft_or_labels, N_CLASSES, dtype=backend.xp.float32, sample_weight=weight)
+    targets = loss.prepare(soft_or_labels, problem.n_classes, dtype=backend.xp.float32, sample_weight=weight)
     before = [backend.to_numpy(array).copy() for array in arrays_of(targets)]
     for axis in (-1, 0):
         x = logits if axis == -1 else backend.asarray(np.ascontiguousarray(hosts[0].T))
@@ -323,12 +326,12 @@ def test_writes_to_nothing_it_was_given(backend, loss, kind):
 
 @pytest.mark.parametrize("axis", [-1, 0])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_reads_nothing_back_from_the_device(monkeypatch, loss, kind, axis, weighted):
+def test_reads_nothing_back_from_the_device(monkeypatch, loss, kind, axis, weighted, problem):
     strict = pytest.importorskip("array_api_strict")
-    logits = strict.asarray(np.ascontiguousarray(LOGITS.T if axis == 0 else LOGITS))
+    logits = strict.asarray(np.ascontiguousarray(problem.logits.T if axis == 0 else problem.logits))
     targets = loss.prepare(
-        strict.asarray(TARGETS[kind]),
-        N_CLASSES,
+        strict.asarray(problem.targets[kind]),
+        problem.n_classes,
         dtype=strict.float64,
         sample_weight=strict.asarray(SAMPLE_WEIGHT) if weighted else None,
     )
@@ -342,17 +345,20 @@ def test_reads_nothing_back_from_the_device(monkeypatch, loss, kind, axis, weigh
     value, gradient = loss.value_and_gradient(logits, targets, scale=reciprocal_total(targets), axis=axis)
     monkeypatch.undo()
     reference = loss.prepare(
-        TARGETS[kind], N_CLASSES, dtype=np.dtype("float64"), sample_weight=SAMPLE_WEIGHT if weighted else None
+        problem.targets[kind],
+        problem.n_classes,
+        dtype=np.dtype("float64"),
+        sample_weight=SAMPLE_WEIGHT if weighted else None,
     )
-    expected = loss.value_and_gradient(LOGITS, reference, scale=reciprocal_total(reference))
+    expected = loss.value_and_gradient(problem.logits, reference, scale=reciprocal_total(reference))
     np.testing.assert_allclose(np.array(value), expected[0], rtol=1e-12)
     gradient = np.array(gradient)
     np.testing.assert_allclose(gradient if axis == -1 else gradient.T, expected[1], rtol=1e-12, atol=1e-15)
 
 
-def test_follows_the_protocol(loss):
+def test_follows_the_protocol(loss, problem):
     assert isinstance(loss, Loss)
-    assert isinstance(loss.prepare(LABELS, N_CLASSES, dtype=np.dtype("float64")), Targets)
+    assert isinstance(loss.prepare(problem.targets["labels"], problem.n_classes, dtype=np.dtype("float64")), Targets)
 
 
 def test_prints_compares_hashes_and_pickles(loss):
