@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sums over rows that make a metric, and the choice among its forms; see :mod:`softmax_xp.objectives.metric`."""
+
+__all__ = ["metric_of_rows"]
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from softmax_xp.backend import array_namespace
+from softmax_xp.data.order import philox
+from softmax_xp.data.sparse import is_sparse, squared_entries
+from softmax_xp.losses.contract import Targets
+from softmax_xp.objectives.metric import CentredMetric, ClassMetric, DenseMetric, DiagonalMetric, LowRankMetric
+from softmax_xp.solvers.contract import Metric
+from softmax_xp.typing import Array
+
+if TYPE_CHECKING:
+    from softmax_xp.objectives.convex import ConvexObjective
+
+# An inverse of this many rows costs about as much as a few passes over data that are worth a dense metric.
+_DENSE_LIMIT = 2500
+_RANK = 128
+# The inverses of all classes may take this many bytes, or this share of the data.
+_CLASS_BYTES, _CLASS_SHARE = 1 << 26, 1 / 6
+# The work of building them, against that of a pass, in which a product of the same size takes about four times as long.
+_CLASS_WORK = 32
+
+
+class _Sums(NamedTuple):
+    """Over a sample of the rows."""
+
+    gram: Array | None  # (n_features, n_features)
+    edge: Array | None  # (n_features, 1), the column of the bias
+    squares: Array  # (n_features, n_columns), the diagonals of all classes
+    corner: Array  # (n_columns,), the weights
+
+
+def metric_of_rows(objective: "ConvexObjective", weights: Callable[[Array, Targets], Array]) -> Metric:
+    """Build the metric that suits the data.
+
+    Parameters
+    ----------
+    objective : ConvexObjective
+        Whose data.
+    weights : callable
+        Takes rows, converted, and their targets; returns the ``w_ic`` of shape (n_rows, n_columns).
+
+    Returns
+    -------
+    Metric
+        For points of ``objective``.
+    """
+    builder = _Builder(objective, weights)
+    if is_sparse(objective.linear.X):
+        return builder.diagonal()
+    if objective.shape[0] > _DENSE_LIMIT:
+        return builder.low_rank()
+    return builder.classes() if builder.centred and builder.classes_pay() else builder.dense()
+
+
+class _Builder:
+    """Sums and inverts."""
+
+    def __init__(self, objective: "ConvexObjective", weights: Callable[[Array, Targets], Array]) -> None:
+        self.objective, self.weights = objective, weights
+        self.linear, self.backend = objective.linear, objective.backend
+        self.xp = self.backend.xp
+        self.n_samples, self.n_features = objective.linear.X.shape
+        self.n_rows, self.n_columns = objective.shape
+        self.centred = self.n_columns > 1 and objective.l1 is None
+        # One more sample does not make the metric better than its form is; 64 / n_rows of them cost a few passes.
+        self.sample = max(4 * self.n_rows, 2048, 64 * self.n_samples // self.n_rows)
+        self.every = max(self.n_samples // self.sample, 1)
+
+    def classes_pay(self) -> bool:
+        """Tell whether an inverse for each class is worth its memory and its work."""
+        itemsize = 8 if self.linear.dtype == self.xp.float64 else 4
+        allowed = max(_CLASS_BYTES, _CLASS_SHARE * self.n_samples * self.n_features * itemsize)
+        work = min(self.sample, self.n_samples) * self.n_rows + 3 * self.n_rows**2
+        few = self.n_columns * self.n_rows**2 * itemsize <= allowed
+        return bool(few and work <= 4 * _CLASS_WORK * self.n_samples)
+
+    def classes(self) -> Metric:
+        """Sum and invert class by class, so that only the inverses are ever held together."""
+        xp, objective, dtype = self.xp, self.objective, self.linear.dtype
+        weights = [self.weights(self.linear.rows(rows), targets) for rows, targets in self._chunks()]
+        counted = sum(part.shape[0] for part in weights)
+        scale = objective.total_scale() * (self.n_samples / counted)
+        l2 = self._l2(dtype)
+        identity = xp.eye(self.n_rows, dtype=dtype, device=self.backend.device)
+        jitter = 1e-12 if dtype == xp.float64 else 1e-6
+        largest = scale * xp.max(xp.stack([xp.max(xp.sum(part, axis=0)) for part in weights]))
+        floor = jitter * largest + xp.finfo(dtype).smallest_normal
+
+        def inverse(column: int) -> Array:
+            total = None
+            for (rows, _), weight in zip(self._chunks(), weights, strict=True):
+                features = self._features(self.linear.rows(rows)) * xp.sqrt(weight[:, column])[:, None]
+                product = features.T @ features
+                total = product if total is None else total + product
+            total = total * scale + identity * l2
+            # To a unit diagonal first: what is then small by the jitter's measure is small by rounding's.
+            root = 1.0 / xp.sqrt(xp.linalg.diagonal(total) + floor)
+            solved = xp.linalg.inv(total * root[:, None] * root + identity * jitter)
+            return solved * root[:, None] * root
+
+        inverses = list(self.backend.map_chunks(inverse, range(self.n_columns)))
+        objective.passes += 0.5 * (1 + self.n_columns) * counted / self.n_samples
+        return self._centre(ClassMetric(xp.stack(inverses)), None)
+
+    def dense(self) -> Metric:
+        """Invert the shared M; correct its diagonal for each class."""
+        xp, objective = self.xp, self.objective
+        wide = xp.float64 if self.backend.capabilities.float64 else self.linear.dtype
+        sums, scale = self._sums(gram=True)
+        assert sums.gram is not None  # noqa: S101 - asked for
+        total = xp.astype(sums.gram, wide)
+        if objective.fit_intercept:
+            assert sums.edge is not None  # noqa: S101 - asked for
+            edge, corner = xp.astype(sums.edge, wide), xp.astype(xp.sum(sums.corner), wide) / max(self.n_columns - 1, 1)
+            upper = xp.concat((total, edge), axis=1)
+            total = xp.concat((upper, xp.concat((edge.T, corner[None, None]), axis=1)), axis=0)
+        total = total * scale
+        ridge = self._l2(wide) + 1e-12 * xp.max(total) + xp.finfo(wide).smallest_normal
+        identity = xp.eye(self.n_rows, dtype=wide, device=self.backend.device)
+        metric = DenseMetric(xp.astype(xp.linalg.inv(total + identity * ridge), self.linear.dtype))
+        return self._centre(metric, self._roots(sums, scale)) if self.centred else metric
+
+    def diagonal(self) -> Metric:
+        """Invert the diagonals."""
+        xp = self.xp
+        sums, scale = self._sums(gram=False)
+        diagonals = self._diagonals(sums, scale)
+        if self.centred:
+            return self._centre(DiagonalMetric(1.0 / diagonals), None)
+        shared = xp.sum(diagonals, axis=1, keepdims=True) / max(self.n_columns - 1, 1)
+        return DiagonalMetric(1.0 / shared)
+
+    def low_rank(self) -> Metric:
+        """Find the leading eigenvectors of M, scaled to a unit diagonal, from its action on a random block."""
+        xp = self.xp
+        # A fixed block, so that the fit is the same each time and on each device.
+        block = self.backend.put(philox(0).standard_normal((self.n_rows, _RANK)), self.linear.dtype)
+        block, _ = xp.linalg.qr(block)
+
+        def action(chunk: tuple[Array, Targets]) -> tuple[Array, Array, int]:
+            rows = self.linear.rows(chunk[0])
+            weight, features = self.weights(rows, chunk[1]), self._features(rows)
+            mean = xp.sum(weight, axis=1, keepdims=True) / max(self.n_columns - 1, 1)
+            return features.T @ (mean * (features @ block)), (features * features).T @ weight, rows.shape[0]
+
+        sketch, squares, counted = None, None, 0
+        for part, square, n_some in self.backend.map_chunks(action, self._chunks()):
+            sketch = part if sketch is None else sketch + part
+            squares = square if squares is None else squares + square
+            counted += n_some
+        self.objective.passes += counted / self.n_samples
+        scale = self.objective.total_scale() * (self.n_samples / counted)
+        shared = xp.sum(squares, axis=1, keepdims=True) * scale / max(self.n_columns - 1, 1)
+        ridge = self._l2(self.linear.dtype) + 1e-6 * xp.max(shared)
+        metric = _nystrom(sketch * scale, block, shared + ridge)
+        if not self.centred:
+            return metric
+        return self._centre(metric, xp.sqrt((shared + ridge) / (squares * scale + ridge)))
+
+    def _chunks(self) -> Iterator[tuple[Array, Targets]]:
+        return self.linear.chunks(max(self.n_features, self.n_columns), every=self.every)
+
+    def _features(self, rows: Array) -> Array:
+        """Scale rows and append the constant feature."""
+        features = rows / self.objective.scale[:, 0]
+        if not self.objective.fit_intercept:
+            return features
+        return self.xp.concat((features, self.xp.ones_like(features[:, :1])), axis=1)
+
+    def _l2(self, dtype: Any) -> Array:
+        """Return the penalty's diagonal of shape (n_rows, 1)."""
+        if self.objective.l2_rows is None:
+            return self.xp.zeros((self.n_rows, 1), dtype=dtype, device=self.backend.device)
+        return self.xp.astype(self.objective.l2_rows, dtype)
+
+    def _sums(self, *, gram: bool) -> tuple[_Sums, Array | float]:
+        """Sum over a sample of the rows, over all rows of sparse data; also return what makes a mean of the sums."""
+        xp, linear, n_columns = self.xp, self.linear, self.n_columns
+
+        def part(chunk: tuple[Array, Targets]) -> tuple[_Sums, int]:
+            rows = linear.rows(chunk[0])
+            weight = self.weights(rows, chunk[1])
+            corner = xp.sum(weight, axis=0)
+            if not gram:
+                squares = squared_entries(rows, self.objective.scale[:, 0]).T @ weight
+                return _Sums(None, None, squares, corner), rows.shape[0]
+            features = rows / self.objective.scale[:, 0]
+            squares = (features * features).T @ weight
+            root = xp.sqrt(xp.sum(weight, axis=1, keepdims=True) / max(n_columns - 1, 1))
+            features = features * root
+            return _Sums(features.T @ features, features.T @ root, squares, corner), rows.shape[0]
+
+        total, counted = None, 0
+        chunks = self._chunks() if gram else linear.chunks(n_columns)
+        for sums, n_some in self.backend.map_chunks(part, chunks):
+            total = (
+                sums
+                if total is None
+                else _Sums(*(None if a is None else a + b for a, b in zip(total, sums, strict=True)))
+            )
+            counted += n_some
+        self.objective.passes += counted / self.n_samples
+        assert total is not None  # noqa: S101 - there is at least one chunk
+        return total, self.objective.total_scale() * (self.n_samples / counted)
+
+    def _diagonals(self, sums: _Sums, scale: Array | float) -> Array:
+        """Return the diagonals of all M_c, (n_rows, n_columns), none of them zero."""
+        xp = self.xp
+        squares = sums.squares
+        if self.objective.fit_intercept:
+            squares = xp.concat((squares, sums.corner[None, :]), axis=0)
+        squares = squares * scale
+        tiny = 1e-10 * xp.max(squares) + xp.finfo(squares.dtype).smallest_normal
+        return squares + self._l2(squares.dtype) + tiny
+
+    def _roots(self, sums: _Sums, scale: Array | float) -> Array:
+        """Return what turns the shared diagonal into that of each class."""
+        diagonals = self._diagonals(sums, scale)
+        l2 = self._l2(diagonals.dtype)
+        shared = self.xp.sum(diagonals - l2, axis=1, keepdims=True) / (self.n_columns - 1) + l2
+        return self.xp.sqrt(shared / diagonals)
+
+    def _centre(self, metric: Metric, roots: Array | None) -> Metric:
+        """Let a metric act where gradients sum to zero over the classes."""
+        if not self.centred:
+            return metric
+        l2 = self.objective.l2_rows
+        gain = None
+        if l2 is not None:
+            gain = self.xp.where(l2 > 0, 1.0 / self.xp.where(l2 > 0, l2, 1.0), self.xp.zeros_like(l2))
+        return CentredMetric(metric, roots, gain)
+
+
+def _nystrom(sketch: Array, block: Array, diagonal: Array) -> LowRankMetric:
+    """Return the metric of M from ``M @ block``: M is about ``Y (Q' Y)^-1 Y'`` with ``Y = M Q``."""
+    xp = array_namespace(sketch)
+    n_rows = sketch.shape[0]
+    # Shifted by a little, so that the root of Q' Y exists.
+    shift = xp.finfo(sketch.dtype).eps * xp.sqrt(xp.sum(sketch * sketch)) + xp.finfo(sketch.dtype).smallest_normal
+    sketch = sketch + shift * block
+    core = block.T @ sketch
+    lower = xp.linalg.cholesky(0.5 * (core + core.T))
+    factor = xp.linalg.solve(lower, sketch.T).T
+    roots = 1.0 / xp.sqrt(diagonal)
+    left, sizes, _ = xp.linalg.svd(roots * factor, full_matrices=False)
+    values = xp.maximum(sizes * sizes - shift, xp.zeros_like(sizes))
+    # What no found eigenvector explains of the unit diagonal is spread evenly.
+    rest = xp.maximum((n_rows - xp.sum(values)) / n_rows, xp.full_like(values[0], 1e-3))
+    gains = rest / (values + rest) - 1.0
+    return LowRankMetric(roots / xp.sqrt(rest), left, gains[:, None])

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The step length along a descent direction of a smooth convex function."""
+
+__all__ = ["search_line"]
+
+from math import isfinite
+
+from softmax_xp.backend import array_namespace
+from softmax_xp.solvers.contract import Evaluation, Objective, evaluate
+from softmax_xp.typing import Array
+
+_SUFFICIENT = 1e-4  # Armijo's share of the decrease that the slope promises
+_SHALLOWEST, _STEEPEST = 0.1, 0.5  # by how much one trial may shorten the step
+_TRIALS = 30
+
+
+def search_line(
+    objective: Objective, now: Evaluation, direction: Array, slope: float
+) -> tuple[Evaluation, float] | None:
+    """Return the first point along ``direction`` that is enough of an improvement, and its step length.
+
+    The step 1 comes first, as Newton and quasi-Newton directions deserve; each failure shortens it to the minimum of a
+    parabola. Near the optimum the value no longer resolves the decrease, its rounding error being larger. There the
+    slopes decide: a step is good where the value has not risen by more than rounding and the slope has
+    shrunk.
+
+    Parameters
+    ----------
+    objective : Objective
+        Smooth: its ``l1`` is None.
+    now : Evaluation
+        Where the line begins.
+    direction : array of the shape of a point
+        Where it leads.
+    slope : float
+        The derivative along it at ``now``, negative.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        At the new point.
+    step : float
+        Its distance from ``now`` in units of ``direction``.
+        None stands for both where no step is an improvement: rounding has the last word.
+
+    References
+    ----------
+    .. [1] L. Armijo, "Minimization of functions having Lipschitz continuous first partial derivatives", 1966.
+    .. [2] W. W. Hager, H. Zhang, "A new conjugate gradient method with guaranteed descent and an efficient line
+       search", 2005 (the approximate conditions near the optimum).
+    """
+    if not slope < 0.0:
+        return None
+    xp = array_namespace(direction)
+    noise = 8.0 * xp.finfo(direction.dtype).eps * abs(now.total)
+    step = 1.0
+    for _ in range(_TRIALS):
+        trial = evaluate(objective, now.point + step * direction, direction)
+        decrease = now.total - trial.total
+        if isfinite(trial.total):
+            if decrease >= -_SUFFICIENT * step * slope:
+                return trial, step
+            if decrease >= -noise and abs(trial.slope) <= 0.9 * -slope:
+                return trial, step
+            # The parabola through both values and the first slope.
+            shortening = -0.5 * slope * step / (-slope * step - decrease) if -slope * step > decrease else _STEEPEST
+        else:
+            shortening = _SHALLOWEST
+        step *= min(max(shortening, _SHALLOWEST), _STEEPEST)
+    return None

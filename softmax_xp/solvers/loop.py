@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The loop around any solver: when to stop, what to remember, and what is proven at the end."""
+
+__all__ = ["Report", "Solution", "Status", "minimise"]
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import inf, isfinite, nan
+from typing import Any, TypeAlias, final
+
+from softmax_xp.errors import InvalidValueError
+from softmax_xp.solvers.contract import Certified, Evaluation, Objective, Solver
+from softmax_xp.typing import Array
+
+# Is shown each row of the history; a true answer ends the fit.
+Report: TypeAlias = Callable[[Mapping[str, float]], Any]
+
+
+class Status(StrEnum):
+    """Why a fit ended."""
+
+    CERTIFIED = "certified"
+    GRADIENT = "gradient"
+    FLOOR = "floor"
+    MAX_ITER = "max_iter"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def message(self) -> str:
+        """What it means, and what to do about it."""
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Status.CERTIFIED: "The certificate is below `tol`: the minimum is proven to be this near.",
+    Status.GRADIENT: "The largest entry of the gradient is below `tol`.",
+    Status.FLOOR: (
+        "Rounding hides any further progress. Pass dtype='float64' for a better optimum, or accept this one: "
+        "`certificate_.bound` says how good it is."
+    ),
+    Status.MAX_ITER: "`max_iter` iterations were not enough. Increase `max_iter`, or scale the features.",
+    Status.STOPPED: "A callback ended the fit.",
+    Status.INTERRUPTED: "The fit was interrupted; the point is that of the last full iteration.",
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Where a solver ended.
+
+    Parameters
+    ----------
+    certified : Certified
+        The point, and what is proven about it.
+    status : Status
+        Why it ended there.
+    n_iter : int
+        Iterations made.
+    passes : float
+        How often the data were read, in units of one value and gradient.
+    history : list of dict of str to float
+        One row for each iteration: ``iteration``, ``value``, ``gradient_norm``, ``bound`` (proven; NaN where no
+        certificate was asked for), ``step``, ``passes`` and ``seconds``.
+    """
+
+    certified: Certified
+    status: Status
+    n_iter: int
+    passes: float
+    history: list[dict[str, float]]
+
+    @property
+    def converged(self) -> bool:
+        """Whether a test of convergence fired."""
+        return self.status in {Status.CERTIFIED, Status.GRADIENT}
+
+
+class _Stopping:
+    """Looks at each point; pays for a certificate only where it is likely to be the last."""
+
+    def __init__(self, objective: Objective, tol: float, stopping: str) -> None:
+        self.objective = objective
+        self.tol = tol
+        self.by_gradient = stopping == "gradient"
+        self.target = tol  # of the estimate; lower after each certificate that disappointed
+        self.certified: Certified | None = None
+
+    def status(self, now: Evaluation) -> Status | None:
+        """Return why to stop at a point, or None."""
+        self.certified = None
+        # Without a penalty there is no bound, and the gradient is all there is to look at.
+        if self.by_gradient or now.estimate == inf:
+            if now.gradient_norm > self.tol:
+                return None
+            self.prove(now)
+            return Status.GRADIENT
+        if now.estimate > self.target:
+            return None
+        bound = self.prove(now)
+        if bound <= self.tol:
+            return Status.CERTIFIED
+        self.target = min(0.5 * self.target, 0.5 * now.estimate * self.tol / bound)
+        return None
+
+    def prove(self, now: Evaluation) -> float:
+        """Certify a point; return the bound."""
+        self.certified = self.objective.certificate(now.point)
+        return self.certified.certificate.bound
+
+
+def minimise(
+    solver: Solver,
+    objective: Objective,
+    start: Array,
+    *,
+    tol: float,
+    max_iter: int,
+    stopping: str = "certificate",
+    report: Report | None = None,
+) -> Solution:
+    """Iterate a solver until its point is good enough.
+
+    Parameters
+    ----------
+    solver : Solver
+        How to get from one point to the next.
+    objective : Objective
+        What to minimise.
+    start : array of shape (n_rows, n_columns)
+        Where to begin.
+    tol : float
+        How good is good enough: the certificate in nats, or the largest gradient entry.
+    max_iter : int
+        The most iterations to make.
+    stopping : {"certificate", "gradient"}
+        What ``tol`` bounds. Without a penalty it is always the gradient.
+    report : callable, optional
+        Is shown each row of the history; a true answer ends the fit.
+
+    Returns
+    -------
+    Solution
+        Certified, whatever ended the loop.
+
+    Raises
+    ------
+    InvalidValueError
+        When the objective is not finite at ``start``.
+    """
+    began, passes = time.perf_counter(), objective.passes
+    rule, history = _Stopping(objective, tol, stopping), list[dict[str, float]]()
+    status: Status | None = None
+    n_iter = 0
+    state = solver.init(objective, start)
+    if not isfinite(state.evaluation.total):
+        msg = "`X` must have values whose squares stay finite; got features too large for their dtype. Scale them."
+        raise InvalidValueError(msg)
+    try:
+        while status is None:
+            status = rule.status(state.evaluation)
+            row = _row(n_iter, state.evaluation, state.step, objective.passes - passes, time.perf_counter() - began)
+            if rule.certified is not None:
+                row["bound"] = rule.certified.certificate.bound
+            history.append(row)
+            if report is not None and report(row) and status is None:
+                status = Status.STOPPED
+            if status is None and n_iter == max_iter:
+                status = Status.MAX_ITER
+            if status is None:
+                following = solver.advance(objective, state)
+                n_iter += 1
+                if following.step == 0.0:
+                    status = Status.FLOOR
+                state = following
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+    if rule.certified is None:
+        rule.prove(state.evaluation)
+    return _solution(rule, status, n_iter, objective.passes - passes, history)
+
+
+def _row(n_iter: int, now: Evaluation, step: float, passes: float, seconds: float) -> dict[str, float]:
+    return {
+        "iteration": n_iter,
+        "value": now.total,
+        "gradient_norm": now.gradient_norm,
+        "bound": nan,
+        "step": step,
+        "passes": passes,
+        "seconds": seconds,
+    }
+
+
+def _solution(
+    rule: _Stopping, status: Status, n_iter: int, passes: float, history: list[dict[str, float]]
+) -> Solution:
+    """Say in the certificate which test fired; a floor that lies below ``tol`` is no failure."""
+    assert rule.certified is not None  # noqa: S101 - the caller has just seen to it
+    point, certificate = rule.certified
+    at_floor = status is Status.FLOOR
+    if at_floor and not rule.by_gradient and certificate.bound <= rule.tol:
+        status = Status.CERTIFIED
+    if at_floor and (rule.by_gradient or certificate.bound == inf) and certificate.gradient_norm <= rule.tol:
+        status = Status.GRADIENT
+    test = {Status.CERTIFIED: "certificate", Status.GRADIENT: "gradient"}.get(status, "none")
+    certificate = replace(certificate, test=test, at_floor=at_floor)
+    return Solution(Certified(point, certificate), status, n_iter, passes, history)
