@@ -51,6 +51,7 @@ __all__ = [
     "OneCycle",
     "Plateau",
     "RMSprop",
+    "SoftmaxClassifier",
     "SoftmaxModel",
     "Step",
     "Trainer",
@@ -71,6 +72,8 @@ __all__ = [
     "softmax_loss",
     "train_softmax_loss",
 ]
+
+from typing import TYPE_CHECKING, Any
 
 from softmax_xp.devices import available_devices, get_backend
 from softmax_xp.functional import (
@@ -105,3 +108,23 @@ from softmax_xp.penalties import L2
 from softmax_xp.schedules import Constant, Cosine, LinearWarmup, OneCycle, Plateau, Step
 from softmax_xp.training import BestWeights, Callback, EarlyStopping, History, Trainer
 from softmax_xp.version import __version__
+
+if TYPE_CHECKING:  # logic: type checkers see what `__getattr__` brings
+    from softmax_xp.estimators import SoftmaxClassifier
+
+
+def __getattr__(name: str) -> Any:  # logic: the estimators need scikit-learn, whose import costs more than all of this
+    """Import an estimator when it is first asked for."""
+    from importlib import import_module
+
+    # Every public name that is not here yet is one of them.
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = globals()[name] = getattr(import_module("softmax_xp.estimators"), name)
+    return value
+
+
+def __dir__() -> list[str]:  # logic: completion shows the estimators before they are imported
+    """List the public names, also of what has not been imported yet."""
+    return sorted({*globals(), *__all__})

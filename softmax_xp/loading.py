@@ -3,7 +3,7 @@
 
 __all__ = ["KINDS", "load"]
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,16 @@ from softmax_xp.backend import Backend
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import ModelFileError
 from softmax_xp.io.model_file import read_model
-from softmax_xp.model import SoftmaxModel
 
-# What a file calls itself -> how it becomes a model again.
-KINDS: dict[str, Callable[[Any, Any, Any, Backend], SoftmaxModel]] = {"SoftmaxModel": SoftmaxModel.from_file_parts}
+# What a file calls itself -> the module of the class whose `from_file_parts` makes it a model again. The modules are
+# imported when such a file is read: the estimators' brings scikit-learn.
+KINDS: dict[str, str] = {
+    "SoftmaxClassifier": "softmax_xp.estimators",
+    "SoftmaxModel": "softmax_xp.model",
+}
 
 
-def load(path: str | Path, device: str | Backend | None = "auto") -> SoftmaxModel:
+def load(path: str | Path, device: str | Backend | None = "auto") -> Any:
     """Load a model that ``save`` wrote, onto any device.
 
     Nothing in the file is executed: it holds arrays and text, checked against a SHA-256.
@@ -31,8 +34,8 @@ def load(path: str | Path, device: str | Backend | None = "auto") -> SoftmaxMode
 
     Returns
     -------
-    SoftmaxModel
-        Ready to predict.
+    SoftmaxModel or SoftmaxClassifier
+        Whichever was saved, ready to predict.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def load(path: str | Path, device: str | Backend | None = "auto") -> SoftmaxMode
         raise ModelFileError(msg)
     backend = get_backend(device)
     try:
-        return KINDS[kind](tensors, classes, settings, backend)
+        return getattr(import_module(KINDS[kind]), kind).from_file_parts(tensors, classes, settings, backend)
     except (KeyError, ValueError, TypeError) as error:
         # The checksum held, so the file is as it was written, but not by this package.
         msg = f"`path` must be a model of this package; got {path}, in which {error!r} is wrong."

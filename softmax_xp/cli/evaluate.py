@@ -11,8 +11,7 @@ from softmax_xp.backend import to_host
 from softmax_xp.cli.evaluation import evaluate_model, most_confused
 from softmax_xp.cli.options import AsJson, Data, DataDir, Device, Labels, ModelFile, Target
 from softmax_xp.cli.report import as_json, as_table
-from softmax_xp.cli.samples import load_for_model
-from softmax_xp.loading import load
+from softmax_xp.cli.samples import load_for_model, load_model
 from softmax_xp.metrics import confusion_matrix
 
 # A matrix of more classes is wider than a screen.
@@ -35,7 +34,7 @@ def evaluate(
     Beyond 20 classes the ten most confused pairs are shown in place of the matrix. The target column of a table is by
     default the one that the model was trained with. Of fashion-mnist the test split is used.
     """
-    loaded = load(model, device)
+    loaded = load_model(model, device)
     dataset = load_for_model(loaded, data, labels=labels, target=target, data_dir=data_dir, require_labels=True)
     evaluation = evaluate_model(loaded, dataset.X, dataset.y)
     classes = loaded.classes.tolist()

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from softmax_xp.cli.evaluation import logit_chunks
 from softmax_xp.cli.options import Data, DataDir, Device, ModelFile
-from softmax_xp.cli.samples import load_for_model
-from softmax_xp.loading import load
+from softmax_xp.cli.samples import load_for_model, load_model
 from softmax_xp.model import SoftmaxModel
 from softmax_xp.ops.softmax import softmax
 from softmax_xp.typing import Array
@@ -38,7 +37,7 @@ def predict(
     the arrays labels, probabilities and classes. Columns of a table are matched by the names that the model was
     trained with; the target may be missing. Of fashion-mnist the test split is used.
     """
-    loaded = load(model, device)
+    loaded = load_model(model, device)
     dataset = load_for_model(loaded, data, data_dir=data_dir, require_labels=False)
     if output is None:
         _write_csv(sys.stdout, loaded, dataset.X)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which samples a command works on: the parts to train with, or those that a model understands."""
 
-__all__ = ["load_for_model", "parts_of"]
+__all__ = ["load_for_model", "load_model", "parts_of"]
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 
 from softmax_xp.data import Dataset, check_matrix, load_dataset, stratified_split
 from softmax_xp.errors import InvalidValueError, ModelFileError
+from softmax_xp.loading import load
 from softmax_xp.model import SoftmaxModel
 from softmax_xp.typing import Array
 
@@ -35,6 +36,15 @@ def parts_of(dataset: Dataset, *, validation: float, test: float | None, seed: i
     if dataset.test is not None:
         parts["test"] = (dataset.test.X, dataset.test.y)
     return parts
+
+
+def load_model(path: Path, device: str) -> SoftmaxModel:
+    """Load a model, or the model in an estimator."""
+    loaded = load(path, device)
+    if isinstance(loaded, SoftmaxModel):
+        return loaded
+    model: SoftmaxModel = loaded.to_model()
+    return model
 
 
 def load_for_model(

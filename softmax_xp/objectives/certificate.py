@@ -59,8 +59,10 @@ from softmax_xp.solvers.contract import Certificate
 from softmax_xp.typing import Array, LinearParams
 
 # Newton's method for the bias ends when it has converged to rounding; from a solver's last point that takes two or
-# three steps.
-_BIAS_STEPS = 12
+# three steps, and one for each nat where a class never occurs.
+_BIAS_STEPS = 30
+# What may be left of the bias's slope before its share in the gradient is worth a product with the data.
+_LEFT = 1e-13
 
 
 class _Sums(NamedTuple):
@@ -69,12 +71,12 @@ class _Sums(NamedTuple):
     loss: Array  # sum of the weighted losses
     divergence: Array  # sum of mass * KL(q || p)
     slope: Array  # X' (mass * q - t), (n_features, n_columns)
-    excess: Array  # sum of mass * q - t, (n_columns,)
+    gradient: Array  # X' (mass * p - t), the same where the two do not differ
 
 
 def certify(
-    linear: LinearObjective, params: LinearParams, *, n_columns: int, l1: float, l2: float
-) -> tuple[LinearParams, Certificate]:
+    linear: LinearObjective, params: LinearParams, *, n_columns: int, l1: float, l2: float, sizes: Array
+) -> tuple[LinearParams, Certificate, float]:
     """Bound the distance of a linear model's objective from its minimum.
 
     Parameters
@@ -87,6 +89,8 @@ def certify(
         Of the logits.
     l1, l2 : float
         Strengths of the penalties ``sum(abs(weight))`` and ``sum(weight * weight) / 2``.
+    sizes : array of shape (n_features, 1)
+        About the largest entry of each feature.
 
     Returns
     -------
@@ -94,11 +98,13 @@ def certify(
         The same weight, and the bias that is best for it.
     certificate : Certificate
         Of these. Its bound is infinite where ``l1`` and ``l2`` are both 0.
+    passes : float
+        How often the data were read, in units of one value and gradient.
     """
     bound = _Bound(linear, params, n_columns)
     if params.bias is not None:
         bound.polish()
-    value, slope, divergence, excess = bound.sums(1.0)
+    value, divergence, slope, gradient = bound.sums(1.0)
     xp = array_namespace(slope)
     weight = bound.params.weight
     value = value + l1 * xp.sum(xp.abs(weight)) + 0.5 * l2 * xp.sum(weight * weight)
@@ -107,18 +113,30 @@ def certify(
         largest = scalar(xp.max(xp.abs(slope)))  # host: decides whether a second pass is needed
         theta = min(1.0, l1 / largest) if largest > 0.0 else 1.0
         if theta < 1.0:
-            _, slope_theta, divergence, excess = bound.sums(theta)
+            _, divergence, slope_theta, _ = bound.sums(theta)
             shrunk = divergence + _penalty_gap(weight, slope_theta, l1, l2, allowed=True)
         else:
             shrunk = divergence + _penalty_gap(weight, slope, l1, l2, allowed=True)
         gap = shrunk if gap is None else xp.minimum(gap, shrunk)
-    norm = _gradient_norm(weight, slope, excess, l1, l2, bias=params.bias is not None)
+    norm = _gradient_norm(weight, gradient, bound.residual, l1, l2)
     if gap is None:
         gap = xp.full_like(value, inf)
-    # What rounding may have taken from sums of terms that are not negative.
-    gap = gap * (1.0 + 1e-12) + xp.finfo(value.dtype).eps * xp.abs(value)
+    gap = gap * (1.0 + 1e-12) + _rounding(bound.params, sizes, l1) + 16.0 * xp.finfo(value.dtype).eps * xp.abs(value)
     bounded, at, steepest = to_host(xp.stack((gap, value, norm))).tolist()  # host: the certificate
-    return bound.in_dtype(params), Certificate(bounded, at, steepest)
+    return bound.in_dtype(params), Certificate(bounded, at, steepest), bound.passes
+
+
+def _rounding(params: LinearParams, sizes: Array, l1: float) -> Array:
+    """Return what the bound may lack because its ``q`` is feasible up to rounding only.
+
+    A sum ``r`` over samples that is not quite 0 shifts the dual value by ``r`` times the best bias, and with an L1 penalty
+    a slope that is not quite allowed by its excess times the best weight.
+    """
+    xp = array_namespace(params.weight)
+    reach = xp.zeros_like(params.weight[0, :]) if params.bias is None else xp.abs(params.bias)
+    if l1:
+        reach = reach + xp.sum(xp.abs(params.weight * xp.astype(sizes, params.weight.dtype)), axis=0)
+    return 16.0 * xp.finfo(reach.dtype).eps * xp.max(reach)
 
 
 def _penalty_gap(weight: Array, slope: Array, l1: float, l2: float, *, allowed: bool = False) -> Array:
@@ -136,15 +154,15 @@ def _penalty_gap(weight: Array, slope: Array, l1: float, l2: float, *, allowed: 
     return xp.sum(xp.maximum(terms, xp.zeros_like(terms)))
 
 
-def _gradient_norm(weight: Array, slope: Array, excess: Array, l1: float, l2: float, *, bias: bool) -> Array:
-    """Return the largest absolute entry of the smallest subgradient."""
+def _gradient_norm(weight: Array, slope: Array, bias: Array | None, l1: float, l2: float) -> Array:
+    """Return the largest absolute entry of the smallest subgradient, from the loss's slopes."""
     xp = array_namespace(weight)
     gradient = slope + l2 * weight
     if l1:
         at_kink = xp.maximum(xp.abs(gradient) - l1, xp.zeros_like(gradient))
         gradient = xp.where(weight == 0, at_kink, gradient + l1 * xp.sign(weight))
     norm = xp.max(xp.abs(gradient))
-    return xp.maximum(norm, xp.max(xp.abs(excess))) if bias else norm
+    return norm if bias is None else xp.maximum(norm, xp.max(xp.abs(bias)))
 
 
 @final
@@ -163,6 +181,9 @@ class _Bound:
         self.scale = reciprocal_total(self._wide_targets(linear.targets))
         self.give: Array | None = None  # (n_columns,) the share that each class gives up
         self.take: Array | None = None  # (n_columns,) how what was given up is spread
+        self.residual: Array | None = None  # (n_columns,) the slope of the objective along the bias
+        self.left = 0.0  # the sum of its sizes
+        self.passes = 0.0
         self._kept: list[Array] | None = None
 
     def in_dtype(self, params: LinearParams) -> LinearParams:
@@ -174,28 +195,37 @@ class _Bound:
     def polish(self) -> None:
         """Make the bias optimal for the weight, and note what the transport has to do."""
         xp = self.backend.xp
-        size = smallest = inf
-        best = self.params
+        given, first = self.params, inf
+        last, before, undamped = inf, self.params, 1.0
         for _ in range(_BIAS_STEPS):
             columns, counts, curvature = self._columns()
             residual = (columns - counts) * self.scale
             size = scalar(xp.sum(xp.abs(residual)))  # host: ends the loop
-            if not size < 0.5 * smallest:
+            first = size if self.params is given else first
+            if undamped == 1.0 and not size < 0.5 * last:
+                self.params = before if size > last else self.params
                 break
-            smallest, best = size, self.params
             if size <= 4.0 * xp.finfo(self.dtype).eps:
                 break
-            step = self._bias_step(residual, curvature * self.scale)
-            self.params = LinearParams(self.params.weight, self.params.bias - step)
-        if size > smallest:
-            self.params = best
+            step, share = self._bias_step(residual, curvature * self.scale)
+            last, before, undamped = size, self.params, scalar(share)  # host: with the size
+            self.params = LinearParams(self.params.weight, self.params.bias - share * step)
         # The bias that the caller gets has the dtype of the fit, and the bound is that of this very bias.
         narrow = xp.astype(xp.astype(self.params.bias, self.linear.dtype), self.dtype)
         self.params = LinearParams(self.params.weight, narrow)
         self._plan_transport()
+        if self.dtype != self.linear.dtype and self.left > first:
+            # Of a narrow float's few biases near the best one, the given one was better.
+            self.params = given
+            self._plan_transport()
 
-    def _bias_step(self, residual: Array, curvature: Array) -> Array:
-        """Solve for Newton's step; a step of more than 2 would trust the curvature too far."""
+    def _bias_step(self, residual: Array, curvature: Array) -> tuple[Array, Array]:
+        """Return Newton's step, and the share of it that is sure to lower the objective.
+
+        The third derivative along a step is at most its second one times ``reach``, the step's range over the classes.
+        So a share ``u / reach`` of a Newton step lowers the objective if ``(exp(u) - 1 - u) / u < reach``: for ``u`` up
+        to 1.75 where ``reach > u``, and for ``u = log1p(reach)``.
+        """
         xp = array_namespace(residual)
         n = self.n_columns
         identity = xp.eye(n, dtype=self.dtype, device=self.backend.device)
@@ -203,13 +233,17 @@ class _Bound:
         # One constant added to all classes changes nothing: curvature there is free to choose.
         common = size / n if n > 1 else 0.0
         step = xp.linalg.solve(curvature + common + 1e-13 * size * identity, residual[:, None])[:, 0]
-        return step * xp.minimum(xp.ones_like(size), 2.0 / xp.maximum(xp.max(xp.abs(step)), xp.ones_like(size)))
+        reach = xp.max(step) - xp.min(step) if n > 1 else xp.max(xp.abs(step))
+        share = xp.clip(xp.log1p(reach), min=1.75) / xp.where(reach > 0, reach, xp.ones_like(reach))
+        return step, xp.clip(share, max=1.0)
 
     def _plan_transport(self) -> None:
         """Note which share of its probabilities each class gives up, and who receives it."""
         xp = self.backend.xp
         columns, counts, _ = self._columns()
         residual = columns - counts
+        self.residual = residual * self.scale
+        self.left = scalar(xp.sum(xp.abs(self.residual)))  # host: once
         zero = xp.zeros_like(residual)
         if self.n_columns == 1:
             total = self._total_mass()
@@ -224,8 +258,9 @@ class _Bound:
         self.take = need / xp.where(total_need > 0, total_need, 1.0)
 
     def sums(self, theta: float) -> tuple[Array, Array, Array, Array]:
-        """Return the mean loss, the slope A, the mean divergence and r, for ``q`` drawn towards the targets."""
+        """Return the mean loss and divergence, the slope A, and the gradient; ``q`` drawn towards the targets."""
         xp = self.backend.xp
+        apart_from_p = theta == 1.0 and self.left > _LEFT
 
         def chunk_sums(item: tuple[Array, Targets, Array | None]) -> _Sums:
             rows, targets, logits = self.linear.rows(item[0], self.dtype), item[1], item[2]
@@ -240,18 +275,20 @@ class _Bound:
             values, _ = self.loss.value_and_gradient(logits, targets, axis=self.axis)
             apart = self.loss.divergence(q, p, axis=self.axis, logits=logits)
             apart = apart if isinstance(mass, float) else apart * xp.squeeze(mass, axis=self.axis)
-            by_row = difference.T if self.axis == 0 else difference
-            return _Sums(xp.sum(values), xp.sum(apart), rows.T @ by_row, xp.sum(by_row, axis=0))
+            slope = self._product(rows, difference)
+            gradient = self._product(rows, mass * p - t) if apart_from_p else slope
+            return _Sums(xp.sum(values), xp.sum(apart), slope, gradient)
 
+        self.passes += 1.0 if apart_from_p else 0.5
         total: _Sums | None = None
         for part in self.backend.map_chunks(chunk_sums, self._chunks()):
             total = part if total is None else _Sums(*(a + b for a, b in zip(total, part, strict=True)))
         assert total is not None  # noqa: S101 - there is at least one chunk
         return (
             total.loss * self.scale,
-            total.slope * self.scale,
             total.divergence * self.scale,
-            total.excess * self.scale,
+            total.slope * self.scale,
+            total.gradient * self.scale,
         )
 
     def _transported(self, p: Array) -> Array:
@@ -279,7 +316,7 @@ class _Bound:
             if self.n_columns == 1:
                 curvature = xp.reshape(xp.sum(weighted * (1.0 - p)), (1, 1))
             else:
-                curvature = -(weighted @ p.T if self.axis == 0 else weighted.T @ p)
+                curvature = weighted @ p.T if self.axis == 0 else weighted.T @ p
             return xp.sum(weighted, axis=samples), xp.sum(t, axis=samples), curvature
 
         total: tuple[Array, ...] | None = None
@@ -288,8 +325,10 @@ class _Bound:
         assert total is not None  # noqa: S101 - there is at least one chunk
         columns, counts, curvature = total
         if self.n_columns > 1:
+            # Its rows sum to zero; as sums over the other classes the diagonal is right even where each p is 0 or 1.
             identity = xp.eye(self.n_columns, dtype=self.dtype, device=self.backend.device)
-            curvature = curvature + identity * columns
+            others = curvature * (1.0 - identity)
+            curvature = identity * xp.sum(others, axis=1) - others
         return columns, counts, curvature
 
     def _total_mass(self) -> Array:
@@ -309,6 +348,10 @@ class _Bound:
             return 1.0, t
         return (mass[None, :] if self.axis == 0 else mass[:, None]), t
 
+    def _product(self, rows: Array, difference: Array) -> Array:
+        """Return the slope of weights that goes with one of logits."""
+        return rows.T @ (difference.T if self.axis == 0 else difference)
+
     def _logits_of(self, rows: Array) -> Array:
         """Return the logits of rows as they are stored."""
         return self._logits(self.linear.rows(rows, self.dtype))
@@ -327,10 +370,15 @@ class _Bound:
         """Return targets whose weights have the dtype of the certificate."""
         xp = self.backend.xp
         labels, *floats = targets
-        return Targets(labels, *(None if part is None else xp.astype(part, self.dtype) for part in floats))
+        wide = Targets(labels, *(None if part is None else xp.astype(part, self.dtype) for part in floats))
+        if wide.distribution is None and wide.class_weight is not None and wide.sample_weight is not None:
+            # The product was rounded to the dtype of the fit: each mass must be the sum of its targets here.
+            wide = wide._replace(weight=xp.take(wide.class_weight, labels, axis=0) * wide.sample_weight)
+        return wide
 
     def _chunks(self) -> Iterator[tuple[Array, Targets, Array | None]]:
         """Yield the data with their logits, where these are few enough to keep."""
+        self.passes += 0.5 if self._kept is None else 0.0
         if self._kept is None and self.linear.keeps_logits(self.n_columns, 8):
             chunks = self.linear.chunks(self.n_columns)
             self._kept = list(self.backend.map_chunks(lambda chunk: self._logits_of(chunk[0]), chunks))

@@ -5,6 +5,10 @@
 
 The data are read in chunks of rows whose logits stay in the processor's cache, so a full pass costs little more
 than its two matrix products, and no array of the size of ``X`` or of all logits is ever made.
+
+Sparse rows are cut into few chunks, because each makes a part of the gradient that is as large as the weight; the
+logits of one take no more than a few weights, or 2 MB, or half of all. How many chunks there are depends on the data
+alone, not on the number of threads.
 """
 
 __all__ = ["BatchTerms", "LinearObjective", "batch_terms", "penalised_gradient"]
@@ -13,11 +17,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
-from softmax_xp.backend import array_namespace, backend_of, scalar
+from softmax_xp.backend import Backend, array_namespace, backend_of, scalar
+from softmax_xp.data.sparse import balanced_slices, chunk_count, in_float, is_sparse, row_slice
 from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
-from softmax_xp.ops.linear import along_axis, chunk_rows, class_axis, linear_logits, params_gradient, row_slices
+from softmax_xp.ops.linear import (
+    along_axis,
+    chunk_rows,
+    class_axis,
+    linear_logits,
+    most_chunks,
+    params_gradient,
+    row_slices,
+)
 from softmax_xp.penalties import Penalty
 from softmax_xp.typing import Array, LinearParams
+
+# All logits are kept, by those who can use them again, up to this size at least.
+_SMALL_BYTES = 1 << 23
 
 
 class BatchTerms(NamedTuple):
@@ -76,8 +92,8 @@ class LinearObjective:
 
     Parameters
     ----------
-    X : array of shape (n_samples, n_features)
-        Any real dtype; converted chunk by chunk.
+    X : array, or sparse array, of shape (n_samples, n_features)
+        Any real dtype; converted chunk by chunk. A sparse one is that of :func:`softmax_xp.data.sparse_input.as_rows`.
     targets : Targets
         From ``loss.prepare``, on the device of ``X``.
     loss : Loss
@@ -112,22 +128,51 @@ class LinearObjective:
     dtype: Any
     transform: Callable[[Array], Array] | None = None
 
-    def rows(self, rows: Array) -> Array:
+    @property
+    def backend(self) -> Backend:
+        """Where the data live."""
+        return backend_of(self.targets.labels)
+
+    def rows(self, rows: Array, dtype: Any = None) -> Array:
         """Bring some rows of ``X`` to the float of the computation, and transform them.
 
         Parameters
         ----------
-        rows : array of shape (some, n_features)
+        rows : array, or sparse array, of shape (some, n_features)
             Of any real dtype.
+        dtype : dtype, optional
+            Convert the outcome to another float.
 
         Returns
         -------
-        array of shape (some, n_features)
+        array, or sparse array, of shape (some, n_features)
             Ready to meet the weights.
         """
-        if rows.dtype != self.dtype:
-            rows = array_namespace(rows).astype(rows, self.dtype)
-        return rows if self.transform is None else self.transform(rows)
+        rows = _in_float(rows, self.dtype)
+        rows = rows if self.transform is None else self.transform(rows)
+        return rows if dtype is None else _in_float(rows, dtype)
+
+    def keeps_logits(self, n_columns: int, itemsize: int) -> bool:
+        """Tell whether an array of all logits is small: in itself, or beside what a fit holds anyway.
+
+        Parameters
+        ----------
+        n_columns : int
+            Of the logits.
+        itemsize : int
+            Bytes of one.
+
+        Returns
+        -------
+        bool
+            Whether it takes 8 MB or a sixteenth of dense data at most; beside sparse data, which may be smaller than
+            a few vectors of coefficients, whether it takes no more than eight of those.
+        """
+        shape: tuple[int, int] = self.X.shape
+        n_samples, n_features = shape
+        if n_samples * n_columns * itemsize <= _SMALL_BYTES:
+            return True
+        return n_samples <= 8 * n_features if is_sparse(self.X) else 16 * n_columns <= n_features
 
     def value_and_gradient(self, params: LinearParams) -> tuple[Array, LinearParams]:
         """Evaluate the objective and its gradient in one pass over the data.
@@ -144,7 +189,7 @@ class LinearObjective:
         gradient : LinearParams
             Fresh arrays.
         """
-        backend = backend_of(self.X)
+        backend = self.backend
         n_classes = params.weight.shape[1]
         scale, axis = reciprocal_total(self.targets), class_axis(n_classes, backend)
 
@@ -155,7 +200,7 @@ class LinearObjective:
             total = backend.xp.sum(values, dtype=backend.sum_dtype(self.dtype))
             return total, params_gradient(gradient, X, bias=params.bias is not None, axis=axis)
 
-        terms = backend.map_chunks(chunk_terms, self._chunks(n_classes))
+        terms = backend.map_chunks(chunk_terms, self.chunks(n_classes))
         total, (weight, bias) = next(terms)
         for part, gradient in terms:
             total = total + part
@@ -181,7 +226,7 @@ class LinearObjective:
         accuracy : float
             Weighted share of samples whose largest logit is at their label; ties go to the lowest class.
         """
-        backend = backend_of(self.X)
+        backend = self.backend
         xp, n_classes = backend.xp, params.weight.shape[1]
         axis, accumulator = class_axis(n_classes, backend), backend.sum_dtype(self.dtype)
 
@@ -192,23 +237,40 @@ class LinearObjective:
             value = self.loss.value_and_gradient(along_axis(logits, axis), targets, axis=axis)[0]
             return xp.sum(value, dtype=accumulator), xp.sum(hit, dtype=accumulator)
 
-        losses, hits = zip(*backend.map_chunks(chunk_sums, self._chunks(n_classes)), strict=True)
+        losses, hits = zip(*backend.map_chunks(chunk_sums, self.chunks(n_classes)), strict=True)
         counted = Targets(self.targets.labels, weight=self.targets.sample_weight)
         loss = xp.sum(xp.stack(losses)) * reciprocal_total(self.targets)
         return scalar(loss), scalar(xp.sum(xp.stack(hits)) * reciprocal_total(counted))  # host: end of a pass
 
-    def _chunks(self, n_classes: int) -> Iterator[tuple[Array, Targets]]:
-        """Yield the data in row chunks that fit the cache, each as it is stored."""
-        n_samples, n_features = self.X.shape
-        itemsize = 8 if self.dtype == array_namespace(self.X).float64 else 4
-        step = chunk_rows(n_features, n_classes, itemsize, backend_of(self.X))
-        if step >= n_samples:
-            yield self.X, self.targets
-            return
+    def chunks(self, n_classes: int, *, every: int = 1, dense: bool = False) -> Iterator[tuple[Array, Targets]]:
+        """Yield the data in row chunks that fit the cache, each as it is stored.
+
+        Parameters
+        ----------
+        n_classes : int
+            How many columns of logits the rows will get.
+        every : int, default: 1
+            Take each such row only, for estimates.
+        dense : bool, default: False
+            Cut sparse data as small as if they were dense, for a caller who writes out the zeros of a chunk.
+
+        Yields
+        ------
+        rows : array, or sparse array, of shape (some, n_features)
+            For :meth:`rows`.
+        targets : Targets
+            Theirs.
+        """
+        sparse = is_sparse(self.X)
+        parts = self._sparse_parts(n_classes) if sparse and not dense else self._parts(n_classes, every)
         labels, distribution, weight, sample_weight, class_weight = self.targets
-        for rows in row_slices(n_samples, step):
+        for part in parts:
+            if part == slice(0, labels.shape[0]) and every == 1:
+                yield self.X, self.targets
+                return
+            rows = part if every == 1 else slice(part.start, part.stop, every)
             yield (
-                self.X[rows, :],
+                row_slice(self.X, rows) if sparse else self.X[rows, :],
                 Targets(
                     labels[rows],
                     None if distribution is None else distribution[rows, :],
@@ -217,3 +279,27 @@ class LinearObjective:
                     class_weight,
                 ),
             )
+
+    def _parts(self, n_classes: int, every: int) -> Iterator[slice] | list[slice]:
+        """Cut dense data into chunks."""
+        n_samples, n_features = self.X.shape
+        step = every * chunk_rows(n_features, n_classes, self._itemsize, self.backend)
+        return [slice(0, n_samples)] if step >= n_samples else row_slices(n_samples, step)
+
+    def _sparse_parts(self, n_classes: int) -> Iterator[slice] | list[slice]:
+        """Cut sparse data into few chunks: on accelerators by the size of the logits alone."""
+        n_samples, backend = self.X.shape[0], self.backend
+        if backend.capabilities.row_chunks:
+            return balanced_slices(self.X, chunk_count(self.X, most_chunks(n_samples, n_classes, self._itemsize)))
+        return row_slices(n_samples, chunk_rows(0, n_classes, self._itemsize, backend))
+
+    @property
+    def _itemsize(self) -> int:
+        return 8 if self.dtype == self.backend.xp.float64 else 4
+
+
+def _in_float(rows: Array, dtype: Any) -> Array:
+    """Convert dense or sparse rows, if they are not of this float yet."""
+    if rows.dtype == dtype:
+        return rows
+    return in_float(rows, dtype) if is_sparse(rows) else array_namespace(rows).astype(rows, dtype)

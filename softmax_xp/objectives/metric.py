@@ -37,10 +37,15 @@ class DenseMetric:
     Parameters
     ----------
     inverse : array of shape (n_rows, n_rows)
-        Of M.
+        Of M; in float64 where there is one.
     """
 
     inverse: Array
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its size is right too."""
+        return False
 
     def solve(self, gradient: Array) -> Array:
         """Return ``inverse @ gradient``.
@@ -55,7 +60,8 @@ class DenseMetric:
         array of the shape of ``gradient``
             Fresh.
         """
-        return self.inverse @ gradient
+        xp = array_namespace(gradient)
+        return xp.astype(self.inverse @ xp.astype(gradient, self.inverse.dtype), gradient.dtype)
 
 
 @final
@@ -70,6 +76,11 @@ class DiagonalMetric:
     """
 
     inverse: Array
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its size is right too."""
+        return False
 
     def solve(self, gradient: Array) -> Array:
         """Return ``inverse * gradient``.
@@ -110,6 +121,11 @@ class LowRankMetric:
     vectors: Array
     gains: Array
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its size is right too."""
+        return False
+
     def solve(self, gradient: Array) -> Array:
         """Return the approximate inverse of M times ``gradient``.
 
@@ -140,6 +156,11 @@ class ClassMetric:
     """
 
     inverse: Array
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its size is right too."""
+        return True
 
     def solve(self, gradient: Array) -> Array:
         """Return ``inverse[c] @ gradient[:, c]`` in column ``c``.
@@ -175,6 +196,11 @@ class CentredMetric:
     inner: Metric
     roots: Array | None
     gain: Array | None
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its size is right too."""
+        return self.inner.is_calibrated
 
     def solve(self, gradient: Array) -> Array:
         """Return the inverse metric times ``gradient``.

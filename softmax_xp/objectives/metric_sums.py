@@ -6,9 +6,9 @@ __all__ = ["metric_of_rows"]
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from softmax_xp.backend import array_namespace
+from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.data.order import philox
-from softmax_xp.data.sparse import is_sparse, squared_entries
+from softmax_xp.data.sparse import is_sparse, squared_entries, to_dense
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.metric import CentredMetric, ClassMetric, DenseMetric, DiagonalMetric, LowRankMetric
 from softmax_xp.solvers.contract import Metric
@@ -24,6 +24,8 @@ _RANK = 128
 _CLASS_BYTES, _CLASS_SHARE = 1 << 26, 1 / 6
 # The work of building them, against that of a pass, in which a product of the same size takes about four times as long.
 _CLASS_WORK = 32
+# The work of the inverses for sparse data, against the entries that a pass multiplies at a twentieth of the speed.
+_NARROW_WORK = 800
 
 
 class _Sums(NamedTuple):
@@ -35,13 +37,17 @@ class _Sums(NamedTuple):
     corner: Array  # (n_columns,), the weights
 
 
-def metric_of_rows(objective: "ConvexObjective", weights: Callable[[Array, Targets], Array]) -> Metric:
+def metric_of_rows(
+    objective: "ConvexObjective", point: Array, weights: Callable[[Array, Targets], Array]
+) -> Metric:
     """Build the metric that suits the data.
 
     Parameters
     ----------
     objective : ConvexObjective
         Whose data.
+    point : array of shape (n_rows, n_columns)
+        Where.
     weights : callable
         Takes rows, converted, and their targets; returns the ``w_ic`` of shape (n_rows, n_columns).
 
@@ -51,11 +57,13 @@ def metric_of_rows(objective: "ConvexObjective", weights: Callable[[Array, Targe
         For points of ``objective``.
     """
     builder = _Builder(objective, weights)
-    if is_sparse(objective.linear.X):
+    if is_sparse(objective.linear.X) and not builder.is_narrow():
         return builder.diagonal()
     if objective.shape[0] > _DENSE_LIMIT:
         return builder.low_rank()
-    return builder.classes() if builder.centred and builder.classes_pay() else builder.dense()
+    # Where all coefficients are zero, all classes have the same weights, and one inverse is that of each.
+    alike = scalar(builder.xp.max(builder.xp.abs(point))) == 0.0  # host: once for each metric
+    return builder.classes() if builder.centred and builder.classes_pay() and not alike else builder.dense()
 
 
 class _Builder:
@@ -68,9 +76,19 @@ class _Builder:
         self.n_samples, self.n_features = objective.linear.X.shape
         self.n_rows, self.n_columns = objective.shape
         self.centred = self.n_columns > 1 and objective.l1 is None
-        # One more sample does not make the metric better than its form is; 64 / n_rows of them cost a few passes.
-        self.sample = max(4 * self.n_rows, 2048, 64 * self.n_samples // self.n_rows)
+        # More samples do not make the metric better than its form is: half of these cost no iteration, twice as many
+        # save none. The last term is about a pass's worth.
+        self.sample = max(2 * self.n_rows, 2048, 32 * self.n_samples // self.n_rows)
         self.every = max(self.n_samples // self.sample, 1)
+
+    def is_narrow(self) -> bool:
+        """Tell whether sparse data have so few features that the inverses cost no more than some passes.
+
+        Text needs no more than the diagonal. Encoded categories do: each group of columns adds up to the bias.
+        """
+        work: int = min(self.sample, self.n_samples) * self.n_rows**2 + self.n_rows**3
+        entries: int = self.linear.X.data.shape[0] + 6 * self.n_samples
+        return work <= _NARROW_WORK * entries
 
     def classes_pay(self) -> bool:
         """Tell whether an inverse for each class is worth its memory and its work."""
@@ -98,9 +116,9 @@ class _Builder:
                 features = self._features(self.linear.rows(rows)) * xp.sqrt(weight[:, column])[:, None]
                 product = features.T @ features
                 total = product if total is None else total + product
-            total = total * scale + identity * l2
+            total = total * scale + identity * (l2 + floor)
             # To a unit diagonal first: what is then small by the jitter's measure is small by rounding's.
-            root = 1.0 / xp.sqrt(xp.linalg.diagonal(total) + floor)
+            root = 1.0 / xp.sqrt(xp.linalg.diagonal(total))
             solved = xp.linalg.inv(total * root[:, None] * root + identity * jitter)
             return solved * root[:, None] * root
 
@@ -121,9 +139,13 @@ class _Builder:
             upper = xp.concat((total, edge), axis=1)
             total = xp.concat((upper, xp.concat((edge.T, corner[None, None]), axis=1)), axis=0)
         total = total * scale
-        ridge = self._l2(wide) + 1e-12 * xp.max(total) + xp.finfo(wide).smallest_normal
         identity = xp.eye(self.n_rows, dtype=wide, device=self.backend.device)
-        metric = DenseMetric(xp.astype(xp.linalg.inv(total + identity * ridge), self.linear.dtype))
+        # To a unit diagonal first, as above. The inverse stays wide: rounded, it need not be definite.
+        jitter = 1e-12 if self.linear.dtype == xp.float64 else 1e-6
+        total = total + identity * (self._l2(wide) + jitter * xp.max(total) + xp.finfo(wide).smallest_normal)
+        root = 1.0 / xp.sqrt(xp.linalg.diagonal(total))
+        solved = xp.linalg.inv(total * root[:, None] * root + identity * jitter)
+        metric = DenseMetric(solved * root[:, None] * root)
         return self._centre(metric, self._roots(sums, scale)) if self.centred else metric
 
     def diagonal(self) -> Metric:
@@ -164,11 +186,11 @@ class _Builder:
         return self._centre(metric, xp.sqrt((shared + ridge) / (squares * scale + ridge)))
 
     def _chunks(self) -> Iterator[tuple[Array, Targets]]:
-        return self.linear.chunks(max(self.n_features, self.n_columns), every=self.every)
+        return self.linear.chunks(max(self.n_features, self.n_columns), every=self.every, dense=True)
 
     def _features(self, rows: Array) -> Array:
-        """Scale rows and append the constant feature."""
-        features = rows / self.objective.scale[:, 0]
+        """Scale rows, with their zeros written out, and append the constant feature."""
+        features = to_dense(rows) / self.objective.scale[:, 0]
         if not self.objective.fit_intercept:
             return features
         return self.xp.concat((features, self.xp.ones_like(features[:, :1])), axis=1)
@@ -190,7 +212,7 @@ class _Builder:
             if not gram:
                 squares = squared_entries(rows, self.objective.scale[:, 0]).T @ weight
                 return _Sums(None, None, squares, corner), rows.shape[0]
-            features = rows / self.objective.scale[:, 0]
+            features = to_dense(rows) / self.objective.scale[:, 0]
             squares = (features * features).T @ weight
             root = xp.sqrt(xp.sum(weight, axis=1, keepdims=True) / max(n_columns - 1, 1))
             features = features * root
@@ -233,7 +255,9 @@ class _Builder:
         l2 = self.objective.l2_rows
         gain = None
         if l2 is not None:
-            gain = self.xp.where(l2 > 0, 1.0 / self.xp.where(l2 > 0, l2, 1.0), self.xp.zeros_like(l2))
+            # A penalty that is lost in rounding would blow the gradient's rounding up.
+            counts = l2 > self.xp.finfo(l2.dtype).eps
+            gain = self.xp.where(counts, 1.0 / self.xp.where(counts, l2, 1.0), self.xp.zeros_like(l2))
         return CentredMetric(metric, roots, gain)
 
 

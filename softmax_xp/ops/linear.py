@@ -7,7 +7,7 @@ transposed once, to ``(n_classes, n_samples)`` with the classes on axis 0, befor
 and accelerators, keep one row for each sample.
 """
 
-__all__ = ["along_axis", "chunk_rows", "class_axis", "linear_logits", "params_gradient", "row_slices"]
+__all__ = ["along_axis", "chunk_rows", "class_axis", "linear_logits", "most_chunks", "params_gradient", "row_slices"]
 
 from collections.abc import Iterator
 
@@ -36,6 +36,11 @@ def chunk_rows(n_features: int, n_classes: int, itemsize: int, backend: Backend)
     else:
         rows = _ACCELERATOR_BYTES // ((n_features + 4 * n_classes) * itemsize)
     return max(rows, _LEAST_CHUNK_ROWS)
+
+
+def most_chunks(n_samples: int, n_classes: int, itemsize: int) -> int:
+    """Return into how many chunks at most a pass on a CPU is worth cutting, by the size of the logits alone."""
+    return max(n_samples * n_classes * itemsize // _CPU_LOGITS_BYTES, 1)
 
 
 def row_slices(n_samples: int, rows: int) -> Iterator[slice]:

@@ -52,6 +52,11 @@ class Certified(NamedTuple):
 class Metric(Protocol):
     """A positive definite stand-in for the Hessian that is cheap to invert."""
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its size is right too, so that a quasi-Newton method need not fit a factor to it."""
+        ...
+
     def solve(self, gradient: Array) -> Array:
         """Return the inverse metric times ``gradient``.
 

@@ -39,9 +39,9 @@ class LBFGS:
     """Limited-memory BFGS whose initial Hessian is the metric of the data.
 
     Plain L-BFGS begins each direction with a multiple of the identity, and needs hundreds of iterations to learn what
-    ``X.T @ diag(w) @ X`` says at once. Here the two-loop recursion begins with the inverse of that metric, scaled by the
-    newest pair. The metric is made anew after 5, 10, 20, 40, ... iterations: the weights ``w`` change most at the
-    beginning, while samples leave the boundaries between the classes.
+    ``X.T @ diag(w) @ X`` says at once. Here the two-loop recursion begins with the inverse of such a metric, scaled by
+    the newest pair. The metric is made anew after 8, then 16, 32, ... more iterations: the weights ``w`` change most at
+    the beginning, while samples leave the boundaries between the classes.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class LBFGS:
         LBFGSState
             At ``point``.
         """
-        return LBFGSState(evaluate(objective, point), 1.0, (), objective.curvature(point).metric(), 1.0, 0, 5)
+        return LBFGSState(evaluate(objective, point), 1.0, (), objective.curvature(point).metric(), 1.0, 0, 8)
 
     def advance(self, objective: Objective, state: LBFGSState) -> LBFGSState:
         """Make one iteration.
@@ -135,7 +135,7 @@ class LBFGS:
 
 def _scale(pairs: tuple[Pair, ...], metric: Metric, shape: tuple[int, int]) -> Array | float:
     """Return the multiple of the inverse metric that fits the newest pair best: (s . y) / (y . solve(y))."""
-    if not pairs:
+    if not pairs or metric.is_calibrated:
         return 1.0
     _, change, reciprocal = pairs[-1]
     xp = array_namespace(change)

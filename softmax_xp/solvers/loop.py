@@ -10,12 +10,17 @@ from enum import StrEnum
 from math import inf, isfinite, nan
 from typing import Any, TypeAlias, final
 
+from softmax_xp.backend import array_namespace
 from softmax_xp.errors import InvalidValueError
-from softmax_xp.solvers.contract import Certified, Evaluation, Objective, Solver
+from softmax_xp.solvers.contract import Certificate, Certified, Evaluation, Objective, Solver
 from softmax_xp.typing import Array
 
 # Is shown each row of the history; a true answer ends the fit.
 Report: TypeAlias = Callable[[Mapping[str, float]], Any]
+
+
+# Iterations in a row without any progress that is larger than rounding, until the floor is called reached.
+_PATIENCE = 10
 
 
 class Status(StrEnum):
@@ -86,7 +91,7 @@ class _Stopping:
         self.objective = objective
         self.tol = tol
         self.by_gradient = stopping == "gradient"
-        self.target = tol  # of the estimate; lower after each certificate that disappointed
+        self.target = tol  # of the estimate, or of the gradient; lower after each certificate that disappointed
         self.certified: Certified | None = None
 
     def status(self, now: Evaluation) -> Status | None:
@@ -94,22 +99,49 @@ class _Stopping:
         self.certified = None
         # Without a penalty there is no bound, and the gradient is all there is to look at.
         if self.by_gradient or now.estimate == inf:
-            if now.gradient_norm > self.tol:
+            if now.gradient_norm > self.target:
                 return None
-            self.prove(now)
-            return Status.GRADIENT
+            # The certificate is that of a point with a better bias, where the rest of the gradient differs a little.
+            if self.prove(now).gradient_norm <= self.tol:
+                return Status.GRADIENT
+            self.target *= 0.5
+            return None
         if now.estimate > self.target:
             return None
-        bound = self.prove(now)
+        bound = self.prove(now).bound
         if bound <= self.tol:
             return Status.CERTIFIED
         self.target = min(0.5 * self.target, 0.5 * now.estimate * self.tol / bound)
         return None
 
-    def prove(self, now: Evaluation) -> float:
-        """Certify a point; return the bound."""
+    def prove(self, now: Evaluation) -> Certificate:
+        """Certify a point."""
         self.certified = self.objective.certificate(now.point)
-        return self.certified.certificate.bound
+        return self.certified.certificate
+
+
+class _Floor:
+    """Notices when only rounding is left: neither the value falls nor what ``tol`` bounds."""
+
+    def __init__(self, *, by_gradient: bool) -> None:
+        self.by_gradient = by_gradient
+        self.lowest = self.mark = self.smallest = inf
+        self.best: Evaluation | None = None
+        self.idle = 0
+
+    def reached(self, now: Evaluation) -> bool:
+        """Look at the next point; keep the best of those whose values rounding does not tell apart."""
+        xp = array_namespace(now.point)
+        measure = now.gradient_norm**2 if self.by_gradient or now.estimate == inf else now.estimate
+        lower = self.lowest - now.total > xp.finfo(now.point.dtype).eps * abs(now.total)
+        if lower or measure <= self.smallest:
+            self.best, self.smallest = now, measure
+        self.lowest = min(self.lowest, now.total)
+        if lower or measure <= 0.5 * self.mark:
+            self.mark, self.idle = measure, 0
+        else:
+            self.idle += 1
+        return self.idle >= _PATIENCE
 
 
 def minimise(
@@ -153,6 +185,7 @@ def minimise(
     """
     began, passes = time.perf_counter(), objective.passes
     rule, history = _Stopping(objective, tol, stopping), list[dict[str, float]]()
+    floor = _Floor(by_gradient=rule.by_gradient)
     status: Status | None = None
     n_iter = 0
     state = solver.init(objective, start)
@@ -168,17 +201,21 @@ def minimise(
             history.append(row)
             if report is not None and report(row) and status is None:
                 status = Status.STOPPED
+            if floor.reached(state.evaluation) and status is None:
+                status = Status.FLOOR
             if status is None and n_iter == max_iter:
                 status = Status.MAX_ITER
             if status is None:
                 following = solver.advance(objective, state)
-                n_iter += 1
                 if following.step == 0.0:
                     status = Status.FLOOR
-                state = following
+                else:
+                    state, n_iter = following, n_iter + 1
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-    if rule.certified is None:
+    if status is Status.FLOOR and floor.best is not None and floor.best is not state.evaluation:
+        rule.prove(floor.best)
+    elif rule.certified is None:
         rule.prove(state.evaluation)
     return _solution(rule, status, n_iter, objective.passes - passes, history)
 
@@ -195,9 +232,7 @@ def _row(n_iter: int, now: Evaluation, step: float, passes: float, seconds: floa
     }
 
 
-def _solution(
-    rule: _Stopping, status: Status, n_iter: int, passes: float, history: list[dict[str, float]]
-) -> Solution:
+def _solution(rule: _Stopping, status: Status, n_iter: int, passes: float, history: list[dict[str, float]]) -> Solution:
     """Say in the certificate which test fired; a floor that lies below ``tol`` is no failure."""
     assert rule.certified is not None  # noqa: S101 - the caller has just seen to it
     point, certificate = rule.certified

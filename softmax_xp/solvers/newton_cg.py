@@ -106,10 +106,13 @@ class NewtonCG:
             if not (size > 0.0 and bend > 0.0) or (iteration and sqrt(size) <= self.looseness * sqrt(first)):
                 break
             length = size / bend
-            direction = length * search if iteration == 0 else direction + length * search
             residual = residual - length * product
             solved = metric.solve(residual)
             following = float(_dot(residual, solved))  # host: one number, right after the read above
+            if following > 4.0 * first:
+                # A residual that grows has met a direction without curvature, whose length is rounding.
+                break
+            direction = length * search if iteration == 0 else direction + length * search
             if not following > 0.0 or sqrt(following) <= self.looseness * sqrt(first):
                 break
             search = solved + (following / size) * search

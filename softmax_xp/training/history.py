@@ -112,7 +112,8 @@ class History:
 
     def __repr__(self) -> str:
         """Say how long and how it ended."""
-        return f"History({len(self)} epochs, {self.status})"
+        unit = {"iteration": "iterations", "call": "calls"}.get(next(iter(self.columns), ""), "epochs")
+        return f"History({len(self)} {unit}, {self.status})"
 
     def __str__(self) -> str:
         """Lay the table out in columns."""

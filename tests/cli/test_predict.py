@@ -37,6 +37,17 @@ def test_the_target_may_be_missing_and_columns_may_move(run, model, folder, tmp_
     assert run("predict", model, path, "--device", "cpu").stdout == expected
 
 
+def test_reads_an_estimator_too(run, folder, samples, tmp_path):
+    X, codes = samples
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=["a", "b", "c", "d"])
+    classifier = sx.SoftmaxClassifier(device="cpu").fit(frame, codes)
+    result = run("predict", classifier.save(tmp_path / "classifier.safetensors"), folder / "table.csv", "--device", "cpu")
+    assert (result.exit_code, result.stderr) == (0, "")
+    _, labels, probabilities = read(result.stdout)
+    assert labels == [str(label) for label in classifier.predict(frame)]
+    np.testing.assert_allclose(probabilities, classifier.predict_proba(frame), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["table.tsv", "arrays.npz", "X.npy"])
 def test_reads_every_format(run, model, folder, name):
     expected = run("predict", model, folder / "table.csv", "--device", "cpu").stdout

@@ -24,7 +24,7 @@ def declared(module: Module) -> list[str] | None:
 def defined(module: Module) -> set[str]:
     """Gather the public names at the top level."""
     names: set[str] = set()
-    for node in module.tree.body:
+    for node in [*module.tree.body, *for_type_checkers(module)]:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 names.add(node.name)
@@ -34,6 +34,12 @@ def defined(module: Module) -> set[str]:
             case ast.ImportFrom() if module.is_init and (node.module or "").startswith("softmax_xp"):
                 names.update(alias.asname or alias.name for alias in node.names)
     return {name for name in names if not name.startswith("_")} - {"logger"}
+
+
+def for_type_checkers(module: Module) -> list[ast.stmt]:
+    """Gather what stands under `if TYPE_CHECKING:` in a package: the names that its `__getattr__` imports later."""
+    blocks = [node for node in module.tree.body if isinstance(node, ast.If)] if module.is_init else []
+    return [line for node in blocks if ast.unparse(node.test) == "TYPE_CHECKING" for line in node.body]
 
 
 def complaints(module: Module) -> list[str]:

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The boundary of a fit: check data and labels, choose device and float, and move everything there once."""
+
+__all__ = ["FitProblem", "FittedParts", "check_dense", "prepare_fit", "settle_device"]
+
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from softmax_xp.backend import Backend, backend_of, scalar
+from softmax_xp.data.sparse import is_sparse, place_of
+from softmax_xp.devices import get_backend
+from softmax_xp.errors import InvalidTypeError
+from softmax_xp.estimators.settings import AUTO, FitSettings
+from softmax_xp.estimators.targets import Targeted, read_class_weight, read_sample_weight, read_targets
+from softmax_xp.estimators.validation import as_matrix, check_features, check_width, put_rows
+from softmax_xp.losses import CrossEntropy, Logistic
+from softmax_xp.losses.contract import CurvedLoss, reciprocal_total
+from softmax_xp.objectives import LinearObjective
+from softmax_xp.typing import Array, LinearParams
+
+
+class FitProblem(NamedTuple):
+    """Everything that a fit needs, on one device."""
+
+    home: Backend  # where X came from and results go
+    linear: LinearObjective  # data, targets and loss
+    targeted: Targeted  # as the user's y was read
+    class_weight: tuple[float, ...] | None
+
+    @property
+    def backend(self) -> Backend:
+        """Where the fit runs."""
+        return backend_of(self.linear.targets.labels)
+
+    @property
+    def classes(self) -> NDArray[Any]:
+        """The classes, sorted, on the host."""
+        return self.targeted.classes
+
+    @property
+    def n_features(self) -> int:
+        """The number of features."""
+        return int(self.linear.X.shape[1])
+
+    @property
+    def reciprocal_total(self) -> float:
+        """One over what the mean loss divides by."""
+        reciprocal = reciprocal_total(self.linear.targets)
+        return reciprocal if isinstance(reciprocal, float) else scalar(reciprocal)
+
+    @property
+    def dtype(self) -> Any:
+        """The float of the computation."""
+        return self.linear.dtype
+
+    def put(self, params: LinearParams) -> LinearParams:
+        """Bring parameters to the device and the float of the fit."""
+        weight, bias = params
+        return LinearParams(
+            self.backend.put(weight, self.dtype), None if bias is None else self.backend.put(bias, self.dtype)
+        )
+
+
+def check_dense(problem: FitProblem) -> None:
+    """Refuse sparse data where minibatches are gathered."""
+    if is_sparse(problem.linear.X):
+        msg = (
+            "`X` must be dense for minibatches; got a sparse array. Use a full-batch solver, such as solver='auto', or "
+            "pass X.toarray() if it fits in memory."
+        )
+        raise InvalidTypeError(msg)
+
+
+class FittedParts(NamedTuple):
+    """What a fit leaves; the estimator makes its attributes of them."""
+
+    params: LinearParams  # one column for two classes, else one for each; on the device of the fit
+    n_iter: int
+    status: str
+    certificate: Any
+    history: Any
+    solver: str
+
+
+def settle_device(device: str | Backend | None, matrix: Array) -> Backend:
+    """Choose where to compute.
+
+    Parameters
+    ----------
+    device : str, Backend or None
+        None follows the data. So does "auto", except for NumPy arrays, which go to a GPU where there is one.
+    matrix : array of shape (n_samples, n_features)
+        The data.
+
+    Returns
+    -------
+    Backend
+        Ready to use.
+    """
+    home = place_of(matrix)
+    follows = device is None or (device == AUTO and home.name != "cpu")
+    return home if follows else get_backend(device)
+
+
+def prepare_fit(
+    estimator: Any,
+    settings: FitSettings,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    classes: Any = None,
+    known: Any = None,
+    reset: bool = True,
+) -> FitProblem:
+    """Check everything, and put it where the fit runs.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets ``n_features_in_`` and ``feature_names_in_`` if `reset`, else must agree with them.
+    settings : FitSettings
+        Its parameters.
+    X : array_like of shape (n_samples, n_features)
+        Real features.
+    y : array_like of shape (n_samples,) or (n_samples, n_classes)
+        Labels or soft targets.
+    sample_weight : array_like of shape (n_samples,) or None
+        Weights.
+    classes : array_like of shape (n_classes,), optional
+        All classes.
+    known : array_like, optional
+        The classes of a stream so far: `y` may bring new ones, and two classes have a column each.
+    reset : bool, default=True
+        Whether this is a first fit.
+
+    Returns
+    -------
+    FitProblem
+        On one device.
+    """
+    matrix = as_matrix(X)
+    check_features(estimator, X, matrix, reset=reset)
+    backend = settle_device(settings.device, matrix)
+    dtype = backend.float_dtype(_float_name(settings.dtype, matrix, backend))
+    check_width(matrix, "float32" if dtype == backend.xp.float32 else "float64")
+    targeted = read_targets(y, matrix, classes=classes, known=known, name=type(estimator).__name__)
+    weight = read_sample_weight(sample_weight, matrix.shape[0])
+    class_weight = read_class_weight(settings.class_weight, targeted, weight)
+    n_classes = len(targeted.classes)
+    loss: CurvedLoss = (
+        Logistic(class_weight=class_weight)
+        if known is None and n_classes == 2
+        else CrossEntropy(class_weight=class_weight)
+    )
+    with backend.scope():
+        targets = loss.prepare(
+            backend.put(targeted.targets),
+            n_classes,
+            dtype=dtype,
+            sample_weight=None if weight is None else backend.put(weight, dtype),
+        )
+    linear = LinearObjective(put_rows(matrix, backend, dtype), targets, loss, None, dtype)
+    return FitProblem(place_of(matrix), linear, targeted, class_weight)
+
+
+def _float_name(dtype: Any, matrix: Array, backend: Backend) -> Any:
+    """Return the float that was asked for, else that of the data; float64 data are float32 where there is no wider."""
+    if dtype is not None:
+        return dtype
+    wide = getattr(place_of(matrix).xp, "float64", None)
+    return "float32" if matrix.dtype == wide and not backend.capabilities.float64 else matrix.dtype

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Hessian of a linear model's mean loss at one point, as products, as a metric, and as a matrix.
+
+With ``p_i`` the probabilities of sample ``i`` and ``x_i`` its scaled features, followed by a 1 for the bias,
+
+    Hessian = sum_i mass_i * (diag(p_i) - p_i p_i') (x) (x_i x_i') / total + diag(l2)
+
+where ``(x)`` is Kronecker's product: class by class in blocks of features. A product with a direction ``V`` needs no
+Hessian: ``d_i = V' x_i`` are the changes of the logits, and ``X' (mass * (p * d - p * (p . d)))`` is the answer.
+"""
+
+__all__ = ["LinearCurvature"]
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, final
+
+from softmax_xp.backend import array_namespace
+from softmax_xp.data.sparse import to_dense
+from softmax_xp.losses.contract import Targets
+from softmax_xp.objectives.metric_sums import metric_of_rows
+from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
+from softmax_xp.solvers.contract import Metric
+from softmax_xp.typing import Array, LinearParams
+
+if TYPE_CHECKING:
+    from softmax_xp.objectives.convex import ConvexObjective
+
+# Bytes of the rows of outer products that a chunk of the explicit Hessian makes.
+_OUTER_BYTES = 1 << 23
+
+
+@final
+class LinearCurvature:
+    """The Hessian of a :class:`~softmax_xp.objectives.ConvexObjective` at one point.
+
+    Parameters
+    ----------
+    objective : ConvexObjective
+        Whose.
+    point : array of shape (n_rows, n_columns)
+        Where.
+    """
+
+    def __init__(self, objective: "ConvexObjective", point: Array) -> None:
+        self.objective = objective
+        self.point, self.params = point, objective.params(point)
+        self.axis = class_axis(objective.n_columns, objective.backend)
+        self._kept: list[Array] | None = None
+
+    def product(self, direction: Array) -> Array:
+        """Return the Hessian times ``direction``: one pass, or one and a half where probabilities are too many to keep.
+
+        Parameters
+        ----------
+        direction : array of the shape of a point
+            Any.
+
+        Returns
+        -------
+        array of the shape of ``direction``
+            Fresh.
+        """
+        objective, axis = self.objective, self.axis
+        along, scale = objective.params(direction), objective.total_scale()
+        bias = objective.fit_intercept
+
+        def chunk_product(chunk: tuple[Array, Targets, Array | None]) -> LinearParams:
+            rows = objective.linear.rows(chunk[0])
+            probabilities = self._probabilities(rows) if chunk[2] is None else chunk[2]
+            change = along_axis(linear_logits(along, rows), axis)
+            bent = objective.loss.curvature_product(probabilities, change, axis=axis)
+            bent *= self._weight(chunk[1], scale)
+            return params_gradient(bent, rows, bias=bias, axis=axis)
+
+        with objective.backend.scope():
+            total, total_bias = None, None
+            for weight, part in objective.backend.map_chunks(chunk_product, self._chunks()):
+                total = weight if total is None else total + weight
+                if part is not None:
+                    total_bias = part if total_bias is None else total_bias + part
+            assert total is not None  # noqa: S101 - there is at least one chunk
+            objective.passes += 1.0 if self._kept is not None else 1.5
+            total /= objective.scale
+            xp = array_namespace(total)
+            result = total if total_bias is None else xp.concat((total, total_bias[None, :]), axis=0)
+            return result if objective.l2_rows is None else result + objective.l2_rows * direction
+
+    def metric(self) -> Metric:
+        """Return a metric, from a sample of the rows: see :mod:`softmax_xp.objectives.metric`.
+
+        Returns
+        -------
+        Metric
+            Positive definite.
+        """
+        with self.objective.backend.scope():
+            return metric_of_rows(self.objective, self.point, self._weights_of_rows)
+
+    def _weights_of_rows(self, rows: Array, targets: Targets) -> Array:
+        """Return the curvature of some samples in each column, times their mass: shape (n_rows, n_columns)."""
+        p = self._probabilities(rows)
+        weights = p * (1.0 - p)
+        weights = weights.T if self.axis == 0 else weights
+        mass = self.objective.loss.mass(targets)
+        return weights if mass is None else weights * mass[:, None]
+
+    def matrix(self) -> Array:
+        """Return the Hessian as a matrix, made definite where the softmax leaves it singular; in float64 if there is.
+
+        Adding one vector to the weights of all classes changes no probability. Where a penalty does not decide, the
+        Hessian is zero along such a direction, and so is the gradient: any positive curvature there
+        leaves the Newton step as it is.
+
+        Returns
+        -------
+        array of shape (n_columns * n_rows, n_columns * n_rows)
+            Columns vary slowest.
+        """
+        objective = self.objective
+        n_rows, n_columns = objective.shape
+        backend = objective.backend
+        xp = backend.xp
+        wide = xp.float64 if backend.capabilities.float64 else objective.linear.dtype
+        scale = objective.total_scale()
+
+        def chunk_matrix(chunk: tuple[Array, Targets]) -> tuple[Array, Array | None]:
+            rows = to_dense(objective.linear.rows(chunk[0]))
+            probabilities = self._probabilities(rows)
+            features = _with_ones(xp.astype(rows / objective.scale[:, 0], wide), bias=objective.fit_intercept)
+            mass = objective.loss.mass(chunk[1])
+            weight = scale if mass is None else xp.astype(mass, wide) * scale
+            if n_columns == 1:
+                ones = xp.ones_like(probabilities)
+                bent = objective.loss.curvature_product(probabilities, ones, axis=self.axis)
+                bent = xp.astype(xp.reshape(bent, (-1,)), wide) * weight
+                features = features * xp.sqrt(bent)[:, None]
+                return features.T @ features, None
+            by_row = xp.astype(probabilities.T if self.axis == 0 else probabilities, wide)
+            # Narrow probabilities do not quite sum to 1, which would bend the loss where it is flat, perhaps downwards.
+            by_row = by_row / xp.sum(by_row, axis=1, keepdims=True)
+            features = features * (xp.sqrt(weight)[:, None] if mass is not None else weight**0.5)
+            outer = xp.reshape(by_row[:, :, None] * features[:, None, :], (rows.shape[0], n_columns * n_rows))
+            return outer.T @ outer, features.T @ outer
+
+        with backend.scope():
+            products, blocks = None, None
+            for product, block in backend.map_chunks(chunk_matrix, self._narrow_chunks()):
+                products = product if products is None else products + product
+                if block is not None:
+                    blocks = block if blocks is None else blocks + block
+            objective.passes += 1.0
+            return self._definite(products, blocks, wide)
+
+    def _narrow_chunks(self) -> Iterator[tuple[Array, Targets]]:
+        """Yield the data in chunks whose outer products stay in the cache: as many columns as the Hessian has."""
+        n_rows, n_columns = self.objective.shape
+        return self.objective.linear.chunks(max(n_columns * n_rows // (_OUTER_BYTES >> 21), 1), dense=True)
+
+    def _definite(self, products: Array, blocks: Array | None, dtype: Any) -> Array:
+        """Put the Hessian together from the two sums over samples, and see to its definiteness."""
+        objective = self.objective
+        n_rows, n_columns = objective.shape
+        xp, device = objective.backend.xp, objective.backend.device
+        identity = xp.eye(n_rows, dtype=dtype, device=device)
+        l2 = xp.zeros((n_rows, 1), dtype=dtype, device=device)
+        # Without a penalty, the rounding of the gradient meets nothing else along collinear features.
+        jitter = max(1e-14, 8.0 * xp.finfo(objective.linear.dtype).eps)
+        if objective.l2_rows is not None:
+            l2, jitter = xp.astype(objective.l2_rows, dtype), max(1e-14, 8.0 * xp.finfo(dtype).eps)
+        if blocks is None:
+            return products + identity * (l2 + jitter * xp.max(products))
+        cube = xp.reshape(blocks, (n_rows, n_columns, n_rows))
+        cube = xp.permute_dims(cube, (1, 0, 2))  # (n_columns, n_rows, n_rows): the diagonal blocks
+        size = xp.max(cube)
+        among = xp.eye(n_columns, dtype=dtype, device=device)
+        diagonal = cube + identity * (l2 + jitter * size)
+        # A penalty that is lost in rounding does not decide.
+        lost = l2 <= xp.finfo(objective.linear.dtype).eps * size
+        common = identity * xp.where(lost, size / n_columns, xp.zeros_like(l2))
+        spread = among[:, None, :, None] * diagonal[:, :, None, :] + common[None, :, None, :]
+        return xp.reshape(spread, products.shape) - products
+
+    def _probabilities(self, rows: Array) -> Array:
+        logits = along_axis(linear_logits(self.params, rows), self.axis)
+        return self.objective.loss.probabilities(logits, axis=self.axis)
+
+    def _weight(self, targets: Targets, scale: Array | float) -> Array | float:
+        """Return what multiplies each sample's curvature, ready to meet an array of logits."""
+        mass = self.objective.loss.mass(targets)
+        if mass is None:
+            return scale
+        return (mass * scale)[None, :] if self.axis == 0 else (mass * scale)[:, None]
+
+    def _chunks(self) -> Iterator[tuple[Array, Targets, Array | None]]:
+        """Yield the data with the probabilities where they are few enough to keep; keep them at the first time."""
+        objective = self.objective
+        itemsize = 8 if objective.linear.dtype == objective.backend.xp.float64 else 4
+        if self._kept is None and objective.linear.keeps_logits(objective.n_columns, itemsize):
+            chunks = objective.linear.chunks(objective.n_columns)
+            self._kept = list(
+                objective.backend.map_chunks(lambda chunk: self._probabilities(objective.linear.rows(chunk[0])), chunks)
+            )
+            objective.passes += 0.5
+        for number, (rows, targets) in enumerate(objective.linear.chunks(objective.n_columns)):
+            yield rows, targets, None if self._kept is None else self._kept[number]
+
+
+def _with_ones(features: Array, *, bias: bool) -> Array:
+    """Append the constant feature of the bias."""
+    if not bias:
+        return features
+    xp = array_namespace(features)
+    return xp.concat((features, xp.ones_like(features[:, :1])), axis=1)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The metrics that are built from data: what they are of, and that they are definite whatever the data."""
+
+import numpy as np
+import pytest
+
+from softmax_xp.objectives import metric_sums as module
+from softmax_xp.objectives.metric import CentredMetric, ClassMetric, DenseMetric, DiagonalMetric, LowRankMetric
+from tests.backends import load
+from tests.objectives.convex_problems import PROBLEMS, coefficients_for
+from tests.objectives.convex_reference import hessian, lift, make, point_of
+
+NUMPY = load("numpy")
+SMOOTH = {name: problem for name, problem in PROBLEMS.items() if not problem.l1}
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request, backend):
+    if request.param == "float64" and not backend.float64:
+        pytest.skip(f"{backend.name} has no float64")
+    return request.param
+
+
+def as_matrix(metric, shape):
+    """Return what a metric solves by as a matrix, columns slowest."""
+    columns = []
+    for place in range(shape[0] * shape[1]):
+        unit = np.zeros(shape[0] * shape[1])
+        unit[place] = 1.0
+        columns.append(metric.solve(unit.reshape(shape[::-1]).T).T.ravel())
+    return np.stack(columns, axis=1)
+
+
+def scaled_hessian(objective, problem, coefficients):
+    scale = np.ones(objective.shape[0])
+    scale[: problem.X.shape[1]] = objective.scale[:, 0]
+    scale = np.tile(scale, problem.n_columns)
+    return hessian(lift(problem), coefficients) / np.outer(scale, scale)
+
+
+def blocks_of(matrix, shape):
+    """Return the diagonal blocks, one for each column."""
+    n_rows, n_columns = shape
+    whole = matrix.reshape(n_columns, n_rows, n_columns, n_rows)
+    return np.stack([whole[column, :, column, :] for column in range(n_columns)])
+
+
+def expected_metric(objective, problem, coefficients, *, shared):
+    """Write the definition out: invert the blocks, or their sum with each diagonal corrected; centre before and after."""
+    n_rows, n_columns = objective.shape
+    l2 = np.zeros((n_rows, 1)) if objective.l2_rows is None else objective.l2_rows
+    blocks = blocks_of(scaled_hessian(objective, problem, coefficients), objective.shape)
+    if shared:
+        common = np.sum(blocks - np.diag(l2[:, 0]), axis=0) / max(n_columns - 1, 1) + np.diag(l2[:, 0])
+        roots = np.sqrt(np.diag(common) / np.stack([np.diag(block) for block in blocks]))
+        inverses = [root[:, None] * np.linalg.inv(common) * root for root in roots]
+    else:
+        inverses = [np.linalg.inv(block) for block in blocks]
+    whole = np.zeros((n_columns, n_rows, n_columns, n_rows))
+    for column, inverse in enumerate(inverses):
+        whole[column, :, column, :] = inverse
+    whole = whole.reshape(n_columns * n_rows, -1)
+    if n_columns == 1:
+        return whole
+    centre = np.kron(np.eye(n_columns) - 1 / n_columns, np.eye(n_rows))
+    gain = np.where(l2 > 0, 1 / np.where(l2 > 0, l2, 1), 0)
+    return centre @ whole @ centre + np.kron(np.ones((n_columns, n_columns)) / n_columns, np.diag(gain[:, 0]))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("rows", [7, 1000])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, rows, shared):
+    in_chunks(rows)
+    problem = SMOOTH[name]
+    if "no weight" in name:
+        pytest.skip("the block of a class of no weight is that of its probabilities: see the next test")
+    if shared:
+        monkeypatch.setattr(module, "_CLASS_WORK", 0)
+    objective, coefficients = make(problem, NUMPY), coefficients_for(problem)
+    metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
+    got = as_matrix(metric, objective.shape)
+    expected = expected_metric(objective, problem, coefficients, shared=shared)
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7 * np.max(np.abs(expected)))
+    if problem.n_columns == 1:
+        assert isinstance(metric, DenseMetric)
+        exact = np.linalg.inv(scaled_hessian(objective, problem, coefficients))
+        np.testing.assert_allclose(got, exact, rtol=1e-6, atol=1e-7 * np.max(np.abs(exact)))
+    else:
+        assert isinstance(metric, CentredMetric)
+        assert isinstance(metric.inner, DenseMetric if shared else ClassMetric)
+
+
+def test_at_zero_one_inverse_serves_all_classes():
+    objective = make(PROBLEMS["softmax"], NUMPY)
+    metric = objective.curvature(objective.start()).metric()
+    assert isinstance(metric.inner, DenseMetric)
+    expected = expected_metric(objective, PROBLEMS["softmax"], np.zeros(objective.shape), shared=True)
+    np.testing.assert_allclose(as_matrix(metric, objective.shape), expected, rtol=1e-6, atol=1e-6 * np.max(expected))
+
+
+def rank_deficient(dtype):
+    """Make more features than samples, among them the bias itself, an empty one, and ones of any size."""
+    rng = np.random.default_rng(5)
+    X = np.concatenate([rng.standard_normal((9, 10)), np.ones((9, 1)), np.zeros((9, 1))], axis=1)
+    X[:, :3] *= np.asarray([1e6, 1e-6, 1e12])
+    return np.concatenate([X, X[:, 3:4] - X[:, 4:5]], axis=1).astype(dtype)
+
+
+FORMS = {
+    "softmax": {"y": np.arange(9) % 3, "n_classes": 3},
+    "softmax, l1": {"y": np.arange(9) % 3, "n_classes": 3, "l1": 0.1},
+    "logistic": {"y": np.arange(9) % 2, "n_classes": 2, "one_column": True},
+}
+
+
+@pytest.mark.parametrize("form", ["classes", "dense", "low rank", "diagonal"])
+@pytest.mark.parametrize("kind", FORMS)
+@pytest.mark.parametrize("l2", [0.0, 1e-8, 0.1])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_against_the_gradient_always_goes_downhill(monkeypatch, form, kind, l2, dtype):
+    choose(monkeypatch, form)
+    problem = PROBLEMS["softmax"].but(X=rank_deficient("float64"), l2=l2, **FORMS[kind])
+    objective = make(problem, NUMPY, dtype)
+    rng = np.random.default_rng(6)
+    for size in (0.0, 0.1, 3.0):
+        point = (size * rng.standard_normal(objective.shape)).astype(dtype)
+        metric = objective.curvature(point).metric()
+        slope = objective.value_and_gradient(point)[1]
+        step = metric.solve(slope)
+        assert step.dtype == slope.dtype
+        assert np.all(np.isfinite(step))
+        downhill = np.sum(step.astype(float) * slope)
+        assert downhill > 0
+        # Rounding of the gradient must not be all there is to the step.
+        rounding = (np.finfo(dtype).eps * rng.standard_normal(slope.shape)).astype(dtype)
+        assert np.sum(metric.solve(rounding) * rounding) < 1e-2 * downhill
+
+
+def choose(monkeypatch, form):
+    monkeypatch.setattr(module, "_DENSE_LIMIT", 0 if form == "low rank" else 2500)
+    if form == "dense":
+        monkeypatch.setattr(module, "_CLASS_WORK", 0)
+    if form == "diagonal":
+        monkeypatch.setattr(module._Builder, "is_narrow", lambda _: False)
+        monkeypatch.setattr(module, "is_sparse", lambda _: True)
+        monkeypatch.setattr(module, "squared_entries", lambda rows, scale: (rows / scale) ** 2)
+
+
+@pytest.mark.parametrize("name", ["softmax", "softmax, weighted soft targets", "logistic, all weights"])
+def test_the_diagonal_is_that_of_the_hessian(monkeypatch, name):
+    choose(monkeypatch, "diagonal")
+    problem = PROBLEMS[name]
+    objective, coefficients = make(problem, NUMPY), coefficients_for(problem)
+    metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
+    inner = metric.inner if problem.n_columns > 1 else metric
+    assert isinstance(inner, DiagonalMetric)
+    diagonal = np.diag(scaled_hessian(objective, problem, coefficients)).reshape(objective.shape[::-1]).T
+    np.testing.assert_allclose(inner.inverse, 1 / diagonal, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rank", [3, 40])
+def test_low_rank_is_near_the_inverse_where_the_data_are_of_low_rank(monkeypatch, rank, dtype):
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((300, rank)) @ rng.standard_normal((rank, 200))
+    problem = PROBLEMS["logistic"].but(X=X, y=rng.integers(0, 2, 300), l2=1e-3 * np.max(np.abs(X)) ** 2)
+    objective = make(problem, NUMPY, dtype)
+    point = np.zeros(objective.shape, dtype)
+    exact = np.linalg.inv(scaled_hessian(objective, problem, np.zeros(objective.shape)))
+    choose(monkeypatch, "low rank")
+    metric = objective.curvature(point).metric()
+    assert isinstance(metric, LowRankMetric)
+    inverse = metric.solve(np.eye(objective.shape[0], dtype=dtype)).astype(float)
+    root = np.linalg.cholesky(exact)
+    # The eigenvalues of the one in terms of the other: how much slower than Newton's a method with this metric can be.
+    spectrum = np.linalg.eigvalsh(np.linalg.solve(root, np.linalg.solve(root, inverse).T))
+    assert spectrum[-1] / spectrum[0] < 20
+    diagonal = np.diag(1 / np.diag(np.linalg.inv(exact)))
+    plain = np.linalg.eigvalsh(np.linalg.solve(root, np.linalg.solve(root, diagonal).T))
+    assert spectrum[-1] / spectrum[0] < 0.2 * plain[-1] / plain[0]
+
+
+def test_a_sample_of_the_rows_will_do(in_chunks):
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((9000, 3))
+    problem = PROBLEMS["logistic"].but(X=X, y=rng.integers(0, 2, 9000), sample_weight=rng.uniform(0.5, 2, 9000))
+    objective = make(problem, NUMPY)
+    coefficients = coefficients_for(problem)
+    before = objective.passes
+    inverse = as_matrix(objective.curvature(point_of(objective, NUMPY, coefficients)).metric(), objective.shape)
+    assert objective.passes - before <= 1.0
+    exact = np.linalg.inv(scaled_hessian(objective, problem, coefficients))
+    root = np.linalg.cholesky(exact)
+    spectrum = np.linalg.eigvalsh(np.linalg.solve(root, np.linalg.solve(root, inverse).T))
+    assert spectrum[-1] < 1.3
+    assert spectrum[0] > 0.7
+
+
+@pytest.mark.parametrize("form", ["classes", "dense", "low rank"])
+def test_is_the_same_in_every_library(backend, dtype, monkeypatch, form):
+    choose(monkeypatch, form)
+    problem = PROBLEMS["softmax, all weights"]
+    coefficients, slope = coefficients_for(problem), np.random.default_rng(9).standard_normal(problem.shape)
+    solved = []
+    for place in (NUMPY, backend):
+        objective = make(problem, place, dtype)
+        metric = objective.curvature(point_of(objective, place, coefficients)).metric()
+        solved.append(place.to_numpy(metric.solve(place.asarray(slope.astype(dtype)))))
+    size = np.max(np.abs(solved[0]))
+    np.testing.assert_allclose(
+        *solved, rtol=1e-2 if dtype == "float32" else 1e-8, atol=size * np.finfo(dtype).eps * 1e4
+    )
