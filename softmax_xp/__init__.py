@@ -43,16 +43,20 @@ __all__ = [
     "Cosine",
     "CrossEntropy",
     "EarlyStopping",
+    "ElasticNet",
     "ExponentialAverage",
     "History",
     "LinearWarmup",
     "Lion",
+    "Logistic",
     "NAdam",
     "OneCycle",
     "Plateau",
     "RMSprop",
     "SoftmaxClassifier",
+    "SoftmaxClassifierCV",
     "SoftmaxModel",
+    "SoftmaxPath",
     "Step",
     "Trainer",
     "UniformAverage",
@@ -70,6 +74,7 @@ __all__ = [
     "sgd",
     "softmax",
     "softmax_loss",
+    "softmax_path",
     "train_softmax_loss",
 ]
 
@@ -87,7 +92,7 @@ from softmax_xp.functional import (
     train_softmax_loss,
 )
 from softmax_xp.loading import load
-from softmax_xp.losses import CrossEntropy
+from softmax_xp.losses import CrossEntropy, Logistic
 from softmax_xp.model import SoftmaxModel
 from softmax_xp.ops.softmax import log_softmax, logsumexp, softmax
 from softmax_xp.optimizers import (
@@ -104,13 +109,13 @@ from softmax_xp.optimizers import (
     RMSprop,
     UniformAverage,
 )
-from softmax_xp.penalties import L2
+from softmax_xp.penalties import L2, ElasticNet
 from softmax_xp.schedules import Constant, Cosine, LinearWarmup, OneCycle, Plateau, Step
 from softmax_xp.training import BestWeights, Callback, EarlyStopping, History, Trainer
 from softmax_xp.version import __version__
 
 if TYPE_CHECKING:  # logic: type checkers see what `__getattr__` brings
-    from softmax_xp.estimators import SoftmaxClassifier
+    from softmax_xp.estimators import SoftmaxClassifier, SoftmaxClassifierCV, SoftmaxPath, softmax_path
 
 
 def __getattr__(name: str) -> Any:  # logic: the estimators need scikit-learn, whose import costs more than all of this

@@ -23,6 +23,7 @@ __all__ = [
     "select_columns",
     "spread_rows",
     "squared_entries",
+    "take_rows",
     "to_dense",
 ]
 
@@ -88,6 +89,11 @@ def row_slice(rows: Any, part: slice) -> Any:
     first, last = (int(limit) for limit in to_host(limits[:: max(stop - start, 1)]))
     parts = (rows.data[first:last], rows.indices[first:last], limits - limits[0])
     return assembled(type(rows), parts, (stop - start, n_features))
+
+
+def take_rows(rows: Any, index: Array) -> Any:
+    """Return the rows named in ``index``, in that order: a copy."""
+    return rows[index]
 
 
 def in_float(rows: Any, dtype: Any) -> Any:

@@ -35,7 +35,9 @@ From probabilities to a feasible q
 3. With L1 alone, ``q`` is drawn towards the targets, ``t + theta * (mass * q - t)``, until ``|theta * a| <= l1``. Each
    sample keeps its mass and each column its sum.
 
-Everything is computed in float64 where the device has it, chunk by chunk, whatever the float of the fit.
+Everything is computed in float64 where the device has it, chunk by chunk, whatever the float of the fit. A ``q`` that
+is feasible up to rounding only costs the dual value ``r`` times the best bias, and with L1 a slope's excess over ``l1``
+times the best weight; for these the bound has some roundings of the bias, of the weight and of the value added.
 
 References
 ----------
@@ -121,22 +123,12 @@ def certify(
     norm = _gradient_norm(weight, gradient, bound.residual, l1, l2)
     if gap is None:
         gap = xp.full_like(value, inf)
-    gap = gap * (1.0 + 1e-12) + _rounding(bound.params, sizes, l1) + 16.0 * xp.finfo(value.dtype).eps * xp.abs(value)
+    rounding = xp.abs(value) + bound.reach_of_bias()
+    if l1:
+        rounding = rounding + xp.max(xp.sum(xp.abs(weight * xp.astype(sizes, weight.dtype)), axis=0))
+    gap = gap * (1.0 + 1e-12) + 8.0 * xp.finfo(value.dtype).eps * rounding
     bounded, at, steepest = to_host(xp.stack((gap, value, norm))).tolist()  # host: the certificate
     return bound.in_dtype(params), Certificate(bounded, at, steepest), bound.passes
-
-
-def _rounding(params: LinearParams, sizes: Array, l1: float) -> Array:
-    """Return what the bound may lack because its ``q`` is feasible up to rounding only.
-
-    A sum ``r`` over samples that is not quite 0 shifts the dual value by ``r`` times the best bias, and with an L1 penalty
-    a slope that is not quite allowed by its excess times the best weight.
-    """
-    xp = array_namespace(params.weight)
-    reach = xp.zeros_like(params.weight[0, :]) if params.bias is None else xp.abs(params.bias)
-    if l1:
-        reach = reach + xp.sum(xp.abs(params.weight * xp.astype(sizes, params.weight.dtype)), axis=0)
-    return 16.0 * xp.finfo(reach.dtype).eps * xp.max(reach)
 
 
 def _penalty_gap(weight: Array, slope: Array, l1: float, l2: float, *, allowed: bool = False) -> Array:
@@ -183,6 +175,7 @@ class _Bound:
         self.take: Array | None = None  # (n_columns,) how what was given up is spread
         self.residual: Array | None = None  # (n_columns,) the slope of the objective along the bias
         self.left = 0.0  # the sum of its sizes
+        self.shares: Array | None = None  # (n_columns,) of the classes in the total weight
         self.passes = 0.0
         self._kept: list[Array] | None = None
 
@@ -229,7 +222,8 @@ class _Bound:
         xp = array_namespace(residual)
         n = self.n_columns
         identity = xp.eye(n, dtype=self.dtype, device=self.backend.device)
-        size = xp.max(curvature) + xp.finfo(self.dtype).smallest_normal
+        # Where all probabilities are 0 or 1 there may be no curvature at all; the step must not overflow.
+        size = xp.clip(xp.max(curvature), min=xp.finfo(self.dtype).smallest_normal ** 0.5)
         # One constant added to all classes changes nothing: curvature there is free to choose.
         common = size / n if n > 1 else 0.0
         step = xp.linalg.solve(curvature + common + 1e-13 * size * identity, residual[:, None])[:, 0]
@@ -242,7 +236,7 @@ class _Bound:
         xp = self.backend.xp
         columns, counts, _ = self._columns()
         residual = columns - counts
-        self.residual = residual * self.scale
+        self.residual, self.shares = residual * self.scale, counts * self.scale
         self.left = scalar(xp.sum(xp.abs(self.residual)))  # host: once
         zero = xp.zeros_like(residual)
         if self.n_columns == 1:
@@ -256,6 +250,16 @@ class _Bound:
         need = xp.maximum(-residual, zero)
         total_need = xp.sum(need)
         self.take = need / xp.where(total_need > 0, total_need, 1.0)
+
+    def reach_of_bias(self) -> Array | float:
+        """Return by how much the bias moves the mean logits, apart from a shift of all classes."""
+        bias = self.params.bias
+        if bias is None or self.shares is None:
+            return 0.0
+        xp = array_namespace(bias)
+        if self.n_columns > 1:
+            bias = bias - xp.sum(self.shares * bias) / xp.sum(self.shares)
+        return xp.sum(self.shares * xp.abs(bias))
 
     def sums(self, theta: float) -> tuple[Array, Array, Array, Array]:
         """Return the mean loss and divergence, the slope A, and the gradient; ``q`` drawn towards the targets."""
@@ -337,7 +341,7 @@ class _Bound:
         xp = self.backend.xp
         if mass is None:
             n_samples = self.linear.targets.labels.shape[0]
-            return xp.full((1,), float(n_samples), dtype=self.dtype, device=self.backend.device)
+            return xp.full((1,), n_samples, dtype=self.dtype, device=self.backend.device)
         return xp.reshape(xp.sum(mass), (1,))
 
     def _mass_and_targets(self, targets: Targets) -> tuple[Array | float, Array]:

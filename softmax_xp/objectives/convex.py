@@ -277,5 +277,11 @@ class ConvexObjective:
             return Certified(self.point(params), certificate)
 
     def total_scale(self) -> Array | float:
-        """Return one over the total weight, by which the sum over samples becomes a mean."""
+        """Return one over the total weight, by which the sum over samples becomes a mean.
+
+        Returns
+        -------
+        array of shape () or float
+            Like :func:`softmax_xp.losses.contract.reciprocal_total`.
+        """
         return reciprocal_total(self.linear.targets)

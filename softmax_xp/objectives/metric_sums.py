@@ -22,6 +22,8 @@ _DENSE_LIMIT = 2500
 _RANK = 128
 # The inverses of all classes may take this many bytes, or this share of the data.
 _CLASS_BYTES, _CLASS_SHARE = 1 << 26, 1 / 6
+# Entries of the sample, scaled, that are kept from class to class; or a sixteenth of the data.
+_SMALL_SAMPLE = 1 << 19
 # The work of building them, against that of a pass, in which a product of the same size takes about four times as long.
 _CLASS_WORK = 32
 # The work of the inverses for sparse data, against the entries that a pass multiplies at a twentieth of the speed.
@@ -95,14 +97,17 @@ class _Builder:
         itemsize = 8 if self.linear.dtype == self.xp.float64 else 4
         allowed = max(_CLASS_BYTES, _CLASS_SHARE * self.n_samples * self.n_features * itemsize)
         work = min(self.sample, self.n_samples) * self.n_rows + 3 * self.n_rows**2
-        few = self.n_columns * self.n_rows**2 * itemsize <= allowed
-        return bool(few and work <= 4 * _CLASS_WORK * self.n_samples)
+        few: bool = self.n_columns * self.n_rows**2 * itemsize <= allowed
+        cheap: bool = work <= 4 * _CLASS_WORK * self.n_samples
+        return few and cheap
 
     def classes(self) -> Metric:
         """Sum and invert class by class, so that only the inverses are ever held together."""
         xp, objective, dtype = self.xp, self.objective, self.linear.dtype
         weights = [self.weights(self.linear.rows(rows), targets) for rows, targets in self._chunks()]
         counted = sum(part.shape[0] for part in weights)
+        small = counted * self.n_rows <= max(_SMALL_SAMPLE, self.n_samples * self.n_features // 16)
+        kept = [self._features(self.linear.rows(rows)) for rows, _ in self._chunks()] if small else None
         scale = objective.total_scale() * (self.n_samples / counted)
         l2 = self._l2(dtype)
         identity = xp.eye(self.n_rows, dtype=dtype, device=self.backend.device)
@@ -112,9 +117,10 @@ class _Builder:
 
         def inverse(column: int) -> Array:
             total = None
-            for (rows, _), weight in zip(self._chunks(), weights, strict=True):
-                features = self._features(self.linear.rows(rows)) * xp.sqrt(weight[:, column])[:, None]
-                product = features.T @ features
+            sample = (self._features(self.linear.rows(rows)) for rows, _ in self._chunks()) if kept is None else kept
+            for features, weight in zip(sample, weights, strict=True):
+                weighted = features * xp.sqrt(weight[:, column])[:, None]
+                product = weighted.T @ weighted
                 total = product if total is None else total + product
             total = total * scale + identity * (l2 + floor)
             # To a unit diagonal first: what is then small by the jitter's measure is small by rounding's.

@@ -12,6 +12,7 @@ __all__ = [
     "NewtonCG",
     "NewtonCholesky",
     "Objective",
+    "Proximal",
     "Solution",
     "Solver",
     "Status",
@@ -25,9 +26,11 @@ from softmax_xp.solvers.lbfgs import LBFGS
 from softmax_xp.solvers.loop import Solution, Status, minimise
 from softmax_xp.solvers.newton_cg import NewtonCG
 from softmax_xp.solvers.newton_cholesky import NewtonCholesky
+from softmax_xp.solvers.proximal import Proximal
 
 SOLVERS: dict[str, Solver] = {
     "lbfgs": LBFGS(),
     "newton-cg": NewtonCG(),
     "newton-cholesky": NewtonCholesky(),
+    "proximal": Proximal(),
 }

@@ -29,10 +29,16 @@ class Certificate:
         The objective.
     gradient_norm : float
         The largest absolute entry of the gradient; with an L1 penalty, of the smallest subgradient.
-    test : str
+    test : str, default: "none"
         What ended the fit: ``"certificate"``, ``"gradient"`` or ``"none"``.
-    at_floor : bool
+    at_floor : bool, default: False
         Whether the fit ended because its dtype can tell no further progress from rounding.
+
+    Examples
+    --------
+    >>> from softmax_xp.solvers import Certificate
+    >>> Certificate(bound=2e-5, value=0.31, gradient_norm=1e-4, test="certificate").bound
+    2e-05
     """
 
     bound: float

@@ -45,7 +45,7 @@ class LBFGS:
 
     Parameters
     ----------
-    memory : int, default: 20
+    memory : int, default: 10
         Pairs to remember.
 
     References
@@ -56,10 +56,10 @@ class LBFGS:
     --------
     >>> from softmax_xp.solvers import LBFGS
     >>> LBFGS()
-    LBFGS(memory=20)
+    LBFGS(memory=10)
     """
 
-    memory: int = 20
+    memory: int = 10
 
     def __post_init__(self) -> None:
         """Check the hyperparameters."""

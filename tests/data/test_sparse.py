@@ -21,6 +21,7 @@ from softmax_xp.data.sparse import (
     select_columns,
     spread_rows,
     squared_entries,
+    take_rows,
     to_dense,
 )
 from softmax_xp.data.sparse_input import as_rows
@@ -130,3 +131,8 @@ def test_parts_are_put_together_as_they_are():
     some = assembled(sp.csr_array, (ROWS.data[:3], ROWS.indices[:3], np.asarray([0, 1, 3])), (2, N_FEATURES))
     assert np.shares_memory(some.data, ROWS.data)
     np.testing.assert_array_equal(some.toarray().sum(axis=1), [ROWS.data[0], ROWS.data[1] + ROWS.data[2]])
+
+
+def test_rows_are_taken_in_the_order_of_the_index():
+    rows = sp.csr_array(np.arange(12.0).reshape(4, 3))
+    np.testing.assert_array_equal(take_rows(rows, np.asarray([3, 0, 3])).toarray(), rows.toarray()[[3, 0, 3]])

@@ -19,6 +19,7 @@ import importlib
 import inspect
 import tomllib
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any, NamedTuple
 
 import pytest
@@ -77,7 +78,7 @@ def public_objects(path: str) -> Iterator[Documented]:
         if inspect.isfunction(thing):
             yield Documented(name, thing, is_example_due=is_public, is_short=not is_public)
         elif inspect.isclass(thing) and thing.__module__.startswith("softmax_xp"):
-            is_plain = issubclass(thing, tuple | BaseException) or _is_protocol(thing)
+            is_plain = issubclass(thing, tuple | BaseException | Enum) or _is_protocol(thing)
             is_full = is_public and not is_plain
             yield Documented(name, thing, is_example_due=is_full, is_short=not is_full)
             for key, method in _methods(thing):
