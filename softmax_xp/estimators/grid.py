@@ -36,17 +36,17 @@ from softmax_xp.typing import Array, LinearParams
 class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Softmax regression that chooses ``C`` and ``l1_ratio`` by cross-validation, as ``LogisticRegressionCV`` does.
 
-    All folds and strengths are fitted as heads over the same rows: see :mod:`softmax_xp.estimators.stacked_path`. Splits,
-    scores and the choice are scikit-learn's; each head ends with a certificate of its own.
+    All folds and strengths are fitted as heads over the same rows: see :mod:`softmax_xp.estimators.stacked_path`.
+    Splits, scores and the choice are scikit-learn's; each head ends with a certificate of its own.
 
     Parameters
     ----------
     Cs : int or array_like of float, default=10
-        Inverse strengths of the penalty, ``math.inf`` for none; or how many between 1e-4 and 1e4, evenly spaced in their
-        logarithms.
+        Inverse strengths of the penalty, ``math.inf`` for none; or how many between 1e-4 and 1e4, evenly spaced in
+        their logarithms.
     cv : int, splitter or iterable, optional
-        The folds, as scikit-learn's ``check_cv`` reads it: a number of stratified folds, by default 5, a splitter, or pairs
-        of row numbers.
+        The folds, as scikit-learn's ``check_cv`` reads it: a number of stratified folds, by default 5, a splitter, or
+        pairs of row numbers.
     l1_ratios : sequence of float, default=(0.0,)
         Shares of the L1 penalty, in [0, 1].
     fit_intercept : bool, default=True
@@ -59,13 +59,15 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         Whether to fit all samples at the best strength on average. Otherwise the coefficients are the mean over the
         folds, each at its own best strength.
     solver : str or Solver, default="auto"
-        "auto" and "newton-cg" fit stacks of heads wherever that is possible; any other full-batch solver one head at a time.
+        "auto" and "newton-cg" fit stacks of heads wherever that is possible; any other full-batch solver one head at a
+        time.
     tol : float, default=1e-4
         When a head stops: see `stopping`.
     max_iter : int, default=1000
         The most iterations of a head.
     stopping : {"certificate", "gradient"}, default="certificate"
-        What `tol` bounds: the proven distance to the minimum in nats of the mean loss, or the largest entry of the gradient.
+        What `tol` bounds: the proven distance to the minimum in nats of the mean loss, or the largest entry of the
+        gradient.
     random_state : int, RandomState or None, optional
         Nothing is drawn; for the likeness to scikit-learn.
     device : str, Backend or None, default="auto"
@@ -79,17 +81,17 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
     ----------
     C_, l1_ratio_ : float
         The best. Without `refit` the means over the folds.
-    scores_ : numpy.ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Of the left-out samples.
+    scores_ : array of shape (n_folds, n_l1_ratios, n_Cs)
+        Of the left-out samples. This and all other arrays but `classes_` live where the ``X`` of the fit did.
     coefs_paths_ : array of shape (n_folds, n_l1_ratios, n_Cs, n_classes, n_features + fit_intercept)
-        Coefficients, with the intercept last; for two classes n_classes is 1. They live where the ``X`` of the fit did.
-    certificates_ : numpy.ndarray of Certificate, shape (n_folds, n_l1_ratios, n_Cs)
-        How far each head can be from its minimum, proven.
-    bounds_ : numpy.ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        Coefficients, with the intercept last; for two classes n_classes is 1.
+    certificates_ : list of list of list of Certificate
+        How far each head can be from its minimum, proven: by fold, share and strength.
+    bounds_ : array of shape (n_folds, n_l1_ratios, n_Cs)
         Their bounds, in nats.
-    n_iter_ : numpy.ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Iterations of each head.
-    Cs_, l1_ratios_ : numpy.ndarray
+    n_iter_ : array of int, shape (n_folds, n_l1_ratios, n_Cs)
+        Iterations of each head, at least 1.
+    Cs_, l1_ratios_ : array
         The grid.
     coef_, intercept_ : array
         Of the chosen model, as in :class:`softmax_xp.SoftmaxClassifier`.
@@ -197,7 +199,7 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
             if settings.verbose:
                 print(grid.line())  # noqa: T201 - `verbose` asks for it
         chosen = grid.best(fitter) if self.refit else grid.mean()
-        warn_of_heads([*grid.all_heads(), *([] if chosen.head is None else [chosen.head])])
+        warn_of_heads([*grid.all_heads(), *([] if chosen.head is None else [chosen.head])], fitter.notes)
         self._take(reader, problem, grid, chosen)
         return self
 
@@ -239,7 +241,7 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         if hasattr(self, "feature_names_in_"):
             made.feature_names_in_ = self.feature_names_in_
         made.n_iter_, made.history_ = self._n_iter, History()
-        made._total_weight = self._total_weight  # noqa: SLF001 - of the same family
+        made._total_weight = self._total_weight
         return made
 
     def __sklearn_tags__(self) -> Any:
@@ -250,7 +252,7 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         return tags
 
     def _read(self) -> tuple[SoftmaxClassifier, FitSettings, "_Grid"]:
-        """Check the parameters; also return what reads the data in this one's place, so that a failure leaves no trace."""
+        """Check the parameters; also return what reads the data in this one's place: a failure leaves no trace."""
         reader = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
         reader.random_state, reader.verbose = self.random_state, self.verbose
         settings = FitSettings.of(reader)
@@ -276,12 +278,14 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
             self.feature_names_in_ = reader.feature_names_in_
         coef, intercept = as_coefficients(chosen.params)
         self.coef_, self.intercept_ = problem.home.put(coef), problem.home.put(intercept)
-        self.classes_, self.Cs_, self.l1_ratios_ = problem.classes, grid.Cs, grid.l1_ratios
-        self.C_, self.l1_ratio_, self.scores_ = chosen.C, chosen.l1_ratio, grid.scores()
+        self.classes_, self.C_, self.l1_ratio_ = problem.classes, chosen.C, chosen.l1_ratio
+        self.Cs_, self.l1_ratios_ = problem.home.put(grid.Cs), problem.home.put(grid.l1_ratios)
+        self.scores_ = problem.home.put(grid.scores())
         self.coefs_paths_ = problem.home.put(grid.paths(fit_intercept=self.fit_intercept))
-        self.certificates_ = grid.table(lambda head: head.certificate, object)
-        self.bounds_ = grid.table(lambda head: head.certificate.bound, np.float64)
-        self.n_iter_ = grid.table(lambda head: head.n_iter, np.int32)
+        self.certificates_ = grid.table(lambda head: head.certificate, object).tolist()
+        self.bounds_ = problem.home.put(grid.table(lambda head: head.certificate.bound, np.float64))
+        # A head that begins near enough is evaluated all the same.
+        self.n_iter_ = problem.home.put(grid.table(lambda head: max(head.n_iter, 1), np.int32))
         self.certificate_ = None if chosen.head is None else chosen.head.certificate
         self.status_ = "mean" if chosen.head is None else str(chosen.head.status)
         self.solver_ = self.solver if isinstance(self.solver, str) else type(self.solver).__name__

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fits of many heads, folds by strengths, by whichever way suits them: as stacks, or one by one.
 
-Stacks are for dense data with an L2 penalty. L1 penalties, sparse data, ``C = inf`` and solvers asked for by name go one by
-one, each from the solution at the strength before.
+Stacks are for dense data with an L2 penalty. L1 penalties, sparse data, ``C = inf`` and solvers asked for by name go
+one by one, each from the solution at the strength before.
 """
 
 __all__ = ["HeadFit", "HeadFitter", "mean_params", "warn_of_heads"]
@@ -35,6 +35,7 @@ _STACKED_SOLVERS = (AUTO, "newton-cg")
 _MOST_FEATURES = 2500
 # Floating-point operations of a pass of one head below which threads cost more than they bring.
 _SMALL_PASS = 2e7
+_MISSED = frozenset({Status.FLOOR, Status.MAX_ITER})
 
 
 class HeadFit(NamedTuple):
@@ -63,6 +64,7 @@ class HeadFitter:
 
     def __init__(self, problem: FitProblem, folds: Folds, settings: FitSettings, largest_C: float) -> None:
         self.problem, self.folds, self.settings, self.largest_C = problem, folds, settings, largest_C
+        self.notes: list[str] = []  # warnings of heads that met their tolerance
         self._stacked: StackedPath | None = None
         self._solutions: dict[tuple[int, float], HeadSolution] = {}
 
@@ -90,7 +92,9 @@ class HeadFitter:
         with self._threads():
             solved = self._stack().fit(folds, finite) if finite else []
         self._solutions |= {
-            (fold, C): head for C, heads in zip(finite, solved, strict=True) for fold, head in zip(folds, heads, strict=True)
+            (fold, C): head
+            for C, heads in zip(finite, solved, strict=True)
+            for fold, head in zip(folds, heads, strict=True)
         }
         fits = [[self._from_stack(solution) for solution in heads] for heads in solved]
         if len(finite) < len(Cs):
@@ -168,9 +172,11 @@ class HeadFitter:
         start = near.params if isinstance(near, HeadFit) else near
         fits = []
         for C in Cs:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotConvergedWarning)  # there is one for all heads
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
                 parts = fit_convex(problem, replace(self.settings, C=C, l1_ratio=l1_ratio), start, lambda _row: False)
+            if parts.status not in _MISSED and caught:
+                self.notes.append(str(caught[0].message))
             start = parts.params
             fits.append(HeadFit(start, parts.certificate, Status(parts.status), parts.n_iter))
         return fits
@@ -195,18 +201,22 @@ def mean_params(fits: Sequence[HeadFit]) -> LinearParams:
     return LinearParams(weight, xp.mean(xp.stack(biases), axis=0) if biases else None)
 
 
-def warn_of_heads(fits: Sequence[HeadFit], *, stacklevel: int = 3) -> None:
-    """Give scikit-learn's warning, once, if some heads missed their tolerance.
+def warn_of_heads(fits: Sequence[HeadFit], notes: Sequence[str], *, stacklevel: int = 3) -> None:
+    """Give scikit-learn's warning, once, if some heads missed their tolerance, or have no optimum.
 
     Parameters
     ----------
     fits : sequence of HeadFit
         All of them.
+    notes : sequence of str
+        What was said of others.
     stacklevel : int, default=3
         As in :func:`warnings.warn`.
     """
-    missed = [fit.status for fit in fits if fit.status in {Status.FLOOR, Status.MAX_ITER}]
+    missed = [fit.status for fit in fits if fit.status in _MISSED]
     if missed:
         advice = max(set(missed), key=missed.count).message
         msg = f"{len(missed)} of {len(fits)} fits did not converge. {advice}"
         warnings.warn(msg, NotConvergedWarning, stacklevel=stacklevel)
+    elif notes:
+        warnings.warn(f"Of {len(notes)} of {len(fits)} fits: {notes[0]}", NotConvergedWarning, stacklevel=stacklevel)

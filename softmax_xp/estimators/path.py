@@ -4,7 +4,6 @@
 __all__ = ["SoftmaxPath", "check_full_batch", "read_strengths", "softmax_path"]
 
 import math
-from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
@@ -60,17 +59,14 @@ def read_strengths(Cs: Any) -> NDArray[np.float64]:
             msg = f"`Cs` must be at least 1 where it is a number of values; got {Cs}."
             raise InvalidValueError(msg)
         return np.logspace(-4, 4, int(Cs))
-    try:
-        values = np.asarray(list(Cs) if isinstance(Cs, Iterable) and not isinstance(Cs, str) else None, dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.empty((0, 0))
-    if values.ndim != 1 or not all(isinstance(C, (int, float, np.number)) for C in np.asarray(Cs).tolist()):
+    values = np.asarray(Cs)
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
         msg = f"`Cs` must be a number of values, or a sequence of numbers; got {Cs!r}."
         raise InvalidTypeError(msg)
     if len(values) == 0 or not (values > 0).all():
-        msg = f"`Cs` must hold at least one number, all of them above 0; got {values.tolist()}. math.inf means no penalty."
+        msg = f"`Cs` must hold numbers above 0, at least one; got {values.tolist()}. Pass math.inf for no penalty."
         raise InvalidValueError(msg)
-    return values
+    return values.astype(np.float64)
 
 
 def softmax_path(
@@ -98,12 +94,28 @@ def softmax_path(
     y : array_like of shape (n_samples,) or (n_samples, n_classes)
         Labels or soft targets.
     Cs : int or array_like of float, default=10
-        Inverse strengths of the penalty, ``math.inf`` for none; or how many between 1e-4 and 1e4, evenly spaced in their
-        logarithms.
+        Inverse strengths of the penalty, ``math.inf`` for none; or how many between 1e-4 and 1e4, evenly spaced in
+        their logarithms.
     sample_weight : array_like of shape (n_samples,), optional
         How much each sample counts.
-    l1_ratio, fit_intercept, class_weight, solver, tol, max_iter, stopping, device, dtype : object
-        As in :class:`softmax_xp.SoftmaxClassifier`.
+    l1_ratio : float, default=0.0
+        This and all that follow as in :class:`softmax_xp.SoftmaxClassifier`.
+    fit_intercept : bool, default=True
+        Whether there is a bias.
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the sample weights.
+    solver : str or Solver, default="auto"
+        How to fit.
+    tol : float, default=1e-4
+        In nats of the mean objective.
+    max_iter : int, default=1000
+        The most iterations of one head.
+    stopping : {"certificate", "gradient"}, default="certificate"
+        What `tol` bounds.
+    device : str, Backend or None, default="auto"
+        Where to compute.
+    dtype : str or dtype, default=None
+        The float of the computation.
 
     Returns
     -------
@@ -152,7 +164,7 @@ def softmax_path(
     folds = Folds(np.ones((1, problem.linear.X.shape[0]), dtype=np.int64), ())
     fitter = HeadFitter(problem, folds, settings, max([C for C in strengths if not math.isinf(C)], default=1.0))
     fits = [heads[0] for heads in fitter.path([0], strengths, settings.l1_ratio)]
-    warn_of_heads(fits, stacklevel=2)
+    warn_of_heads(fits, fitter.notes)
     xp = problem.backend.xp
     parts = [as_coefficients(fit.params) for fit in fits]
     order = place.reshape(-1).tolist()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scores of many heads on the samples that their folds left out.
 
-Accuracy and log loss of all strengths of a fold come from one product with its samples; for any other scorer of scikit-learn
-each head is asked as an estimator.
+Accuracy and log loss of all strengths of a fold come from one product with its samples; for any other scorer of
+scikit-learn each head is asked as an estimator.
 """
 
 __all__ = ["HeadScorer"]
@@ -46,7 +46,9 @@ class HeadScorer:
         targets = to_host(problem.targeted.targets)
         self.labels = targets if problem.targeted.is_soft else problem.classes[targets]
         self.scorer = get_scorer(self.scoring)
-        self.quick = _QUICK.get(self.scoring) if isinstance(self.scoring, str) and not problem.targeted.is_soft else None
+        self.quick = (
+            _QUICK.get(self.scoring) if isinstance(self.scoring, str) and not problem.targeted.is_soft else None
+        )
 
     def scores(self, heads: Sequence[HeadFit], Cs: Sequence[float], test: NDArray[np.int64]) -> NDArray[np.float64]:
         """Score the heads of one fold.
@@ -92,10 +94,10 @@ class HeadScorer:
             known["pos_label"] = self.problem.classes[-1]
         return make_scorer(
             function,
-            greater_is_better=self.scorer._sign == 1,  # noqa: SLF001 - as LogisticRegressionCV does
-            response_method=self.scorer._response_method,  # noqa: SLF001
+            greater_is_better=self.scorer._sign == 1,
+            response_method=self.scorer._response_method,
             **known,
-            **self.scorer._kwargs,  # noqa: SLF001
+            **self.scorer._kwargs,
         )
 
     def _quickly(self, heads: Sequence[HeadFit], test: NDArray[np.int64], score: "_Quick") -> NDArray[np.float64]:
@@ -134,7 +136,7 @@ def _hits(logits: Array, labels: Array) -> Array:
 
 
 def _log_likelihood(logits: Array, labels: Array) -> Array:
-    """Return the logarithm of the label's probability, from (n_classes, n_samples), no less than scikit-learn's least."""
+    """Return the logarithm of the label's probability, from (n_classes, n_samples), as scikit-learn limits it."""
     xp = array_namespace(logits)
     chosen = xp.take_along_axis(log_softmax(logits, axis=0), labels[None, :], axis=0)[0, :]
     return xp.clip(chosen, _LEAST, 0.0)

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The paths of several folds along ``C``, as stacks of heads.
 
-Optimal coefficients change smoothly with ``log(C)``, nearly along straight lines where the data are separable. So the values
-of ``C`` are not fitted in their order, each from the one before, but:
+Optimal coefficients change smoothly with ``log(C)``, nearly along straight lines where the data are separable. So the
+values of ``C`` are not fitted in their order, each from the one before, but:
 
-1. *Nodes*, a factor of at most 4 apart, one after the other. All folds of a node are one stack. It begins where the parabola through
-   the last three nodes points.
-2. What lies between two neighbouring nodes, as one stack. It begins on the cubic through the nearest four nodes, which is so near to
-   the optimum that most heads need one iteration or none: on digits with 45 values and 5 folds they take less than two passes each.
+1. *Nodes*, a factor of at most 4 apart, one after the other. All folds of a node are one stack. It begins where the
+   parabola through the last three nodes points.
+2. What lies between two neighbouring nodes, as one stack. It begins on the cubic through the nearest four nodes, which
+   is so near to the optimum that most heads need one iteration or none.
 
-A start that is worse than the neighbour's solution, as the curve through ill-determined nodes may be, gives way to that.
+A start that is worse than the neighbour's solution, as the curve through ill-determined nodes may be, gives way to
+that.
 """
 
 __all__ = ["StackedPath", "path_groups"]
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log
 from typing import Any
 
@@ -55,7 +57,7 @@ def path_groups(Cs: Sequence[float], n_columns: int) -> list[tuple[list[int], bo
         nodes.append(following)
     groups = [([node], True) for node in nodes]
     step = max(_WIDEST // max(n_columns, 1), 1)
-    for left, right in zip(nodes, nodes[1:], strict=False):
+    for left, right in pairwise(nodes):
         inner = list(range(left + 1, right))
         groups += [(inner[start : start + step], False) for start in range(0, len(inner), step)]
     return groups
@@ -96,7 +98,7 @@ class StackedPath:
         Head
             With the strength beside their mean.
         """
-        return Head(fold, 1.0 / (C * self.totals[fold]))
+        return Head(fold, 1.0 / (float(C) * self.totals[fold]))
 
     def fit(self, folds: Sequence[int], Cs: Sequence[float]) -> list[list[HeadSolution]]:
         """Fit each fold at each value of ``C``.
@@ -120,7 +122,13 @@ class StackedPath:
             start, fallback, limits = self._start(heads, group, Cs, nodes, solved, is_node=is_node)
             stack = self.objective.stack(heads)
             solutions = self.solver.solve(
-                stack, start, tol=self.tol, max_iter=self.max_iter, stopping=self.stopping, fallback=fallback, limits=limits
+                stack,
+                start,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                stopping=self.stopping,
+                fallback=fallback,
+                limits=limits,
             )
             for place, position in enumerate(group):
                 mine = solutions[place * len(folds) : (place + 1) * len(folds)]

@@ -39,9 +39,7 @@ class _Sums(NamedTuple):
     corner: Array  # (n_columns,), the weights
 
 
-def metric_of_rows(
-    objective: "ConvexObjective", point: Array, weights: Callable[[Array, Targets], Array]
-) -> Metric:
+def metric_of_rows(objective: "ConvexObjective", point: Array, weights: Callable[[Array, Targets], Array]) -> Metric:
     """Build the metric that suits the data.
 
     Parameters

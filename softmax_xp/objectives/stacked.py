@@ -5,11 +5,11 @@ A *head* is a fit of its own: a fold, which says on which samples it trains, and
 
     value_h = sum over the samples of its fold of (mass * logsumexp(z) - t . z) / total_h + l2_h / 2 * sum(weight**2)
 
-A stack of heads has one array of points, of shape (n_columns, n_heads, n_rows): class by class, head by head, the weights
-of the scaled features and the bias. So one product with a chunk of ``X`` makes the logits of all heads, and these are,
-class by class, the logits of n_heads times as many samples: the losses need not know of heads. A chunk is met by blocks of
-heads whose logits stay in the processor's cache. No array of all logits is ever made, except where it is small: 16 MB, or a
-sixteenth of the data; that one is kept for the curvature.
+A stack of heads has one array of points, of shape (n_columns, n_heads, n_rows): class by class, head by head, the
+weights of the scaled features and the bias. So one product with a chunk of ``X`` makes the logits of all heads, and
+these are, class by class, the logits of n_heads times as many samples: the losses need not know of heads. A chunk is
+met by blocks of heads whose logits stay in the processor's cache. No array of all logits is ever made, except where it
+is small: 16 MB, or a sixteenth of the data; that one is kept for the curvature.
 """
 
 __all__ = ["StackedEvaluation", "StackedObjective"]
@@ -28,6 +28,8 @@ from softmax_xp.typing import Array
 
 # Bytes of the logits that a block of heads makes of one chunk.
 _BLOCK_BYTES = 1 << 21
+# Bytes of the logits of a stack that are few enough to keep, whatever the data.
+_KEPT_BYTES = 1 << 24
 
 
 class StackedEvaluation(NamedTuple):
@@ -109,7 +111,8 @@ class StackedObjective:
         return Stack(self.data, heads)
 
     def zeros(self, stack: Stack) -> Array:
-        """Return points whose weights are zero, and whose biases are the best ones for that: the logarithms of the shares.
+        """Return points whose weights are zero, and whose biases are the best ones for that: the logarithms of the
+        shares.
 
         Parameters
         ----------
@@ -160,7 +163,9 @@ class StackedObjective:
         keep = keep and self._keeps(len(stack))
         at = xp.astype(points, dtype, copy=False)
         with data.backend.scope():
-            terms = data.backend.map_chunks(lambda chunk: self._terms(stack, at, chunk, wide=wide, keep=keep), data.chunks)
+            terms = data.backend.map_chunks(
+                lambda chunk: self._terms(stack, at, chunk, wide=wide, keep=keep), data.chunks
+            )
             value, gradient, kept = None, None, list[Array | None]()
             for chunk, term in zip(data.chunks, terms, strict=True):
                 kept.append(None if term is None else term.kept)
@@ -215,7 +220,8 @@ class StackedObjective:
         data = self.data
         itemsize = 8 if data.dtype == data.backend.xp.float64 else 4
         n_columns = n_heads * data.n_columns
-        return data.n_samples * n_columns * itemsize <= 1 << 24 or 16 * n_columns <= data.n_features
+        small: bool = data.n_samples * n_columns * itemsize <= _KEPT_BYTES or 16 * n_columns <= data.n_features
+        return small
 
     def narrowed(
         self, stack: Stack, evaluation: StackedEvaluation, heads: Sequence[int]
@@ -250,8 +256,10 @@ class StackedObjective:
                 if slope is not None and len(places) < len(members):
                     cube = xp.reshape(slope, (data.n_columns, len(members), -1))
                     some = xp.asarray(places, device=data.backend.device) if places else None
-                    slope = None if some is None else xp.reshape(xp.take(cube, some, axis=1), (data.n_columns, -1))
-                kept.append(slope)
+                    some_slopes = None if some is None else xp.take(cube, some, axis=1)
+                    kept.append(None if some is None else xp.reshape(some_slopes, (data.n_columns, -1)))
+                else:
+                    kept.append(slope)
         points, value, gradient = (
             xp.take(part, index, axis=axis)
             for part, axis in ((evaluation.points, 1), (evaluation.value, 0), (evaluation.gradient, 1))
@@ -308,7 +316,9 @@ class StackedObjective:
         float
             In products of the whole stack.
         """
-        return metric_work(self.data) / (4.0 * self.data.n_samples * self.data.n_rows * self.data.n_columns * len(stack))
+        data = self.data
+        work: float = 4.0 * data.n_samples * data.n_rows * data.n_columns * len(stack)
+        return metric_work(data) / work
 
     @property
     def has_bias(self) -> bool:
@@ -318,7 +328,8 @@ class StackedObjective:
     @property
     def is_wide(self) -> bool:
         """Whether the fit itself has the widest float, so that each evaluation is a proof."""
-        return bool(self.data.dtype == self.data.wide)
+        wide: bool = self.data.dtype == self.data.wide
+        return wide
 
     def _count(self, passes: float) -> None:
         self.passes += passes

@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A proven bound on how far each head is from its minimum, from its value and gradient alone: no further pass.
 
-The dual is that of :mod:`softmax_xp.objectives.certificate`: any probabilities ``q`` of the samples with ``sum_i mass_i q_i =
-sum_i t_i`` give, with ``A(q) = sum_i (mass_i q_i - t_i) x_i' / total``,
+The dual is that of :mod:`softmax_xp.objectives.certificate`: any probabilities ``q`` of the samples with ``sum_i mass_i
+q_i = sum_i t_i`` give, with ``A(q) = sum_i (mass_i q_i - t_i) x_i' / total``,
 
     f(W, b) - min f <= sum_i mass_i KL(q_i || p_i) / total + sum over weights of (l2 * w + a)**2 / (2 * l2)
 
-That certificate makes such a ``q`` of the probabilities ``p`` by scaling and transport, which takes passes. Here it is a
-mixture whose parts are known by their sums,
+That certificate makes such a ``q`` of the probabilities ``p`` by scaling and transport, which takes passes. Here it is
+a mixture whose parts are known by their sums,
 
     q = (1 - s) * ((1 - theta) * p + theta * v) + s * t / mass
 
-1. ``v`` is one distribution for all samples. With ``r = sum_i (mass_i p_i - t_i) / total``, the gradient of the biases, ``share =
-   sum_i t_i / sum_i mass_i`` and ``mean mass = sum_i mass_i / total``, the columns of ``(1 - theta) p + theta v`` have the right
-   sums for ``v = share - (1 - theta) / theta * r / mean mass``, which is not negative for ``theta / (1 - theta) = max(r / (share *
-   mean mass))``. The smaller ``r``, the smaller ``theta``: where the biases are optimal, ``q = p``.
-2. ``A`` is affine in ``q``. At ``p`` it is the gradient less ``l2 * w``; at ``v`` it is ``v`` times the mean features, less the mean
-   of ``t_i x_i'``; at ``t / mass`` it is 0.
-3. ``KL(q || p)`` is convex in ``q``, 0 at ``p``; at ``v`` its mean is ``sum v log v`` less the mean of ``v . z``, plus that of
-   ``logsumexp(z)``, which the loss tells; at ``t / mass`` it is the loss less the entropy of ``t``, at most the loss.
-4. ``s`` is free: the best one minimises a parabola. It matters where the loss itself is about as small as the tolerance.
+1. ``v`` is one distribution for all samples. Let ``r = sum_i (mass_i p_i - t_i) / total`` be the gradient of the
+   biases, ``share = sum_i t_i / sum_i mass_i``, and ``mean = sum_i mass_i / total``. The columns of ``(1 - theta) * p +
+   theta * v`` have the right sums for ``v = share - (1 - theta) / theta * r / mean``, which is not negative for ``theta
+   / (1 - theta) = max(r / (share * mean))``. The smaller ``r``, the smaller ``theta``; for optimal biases ``q = p``.
+2. ``A`` is affine in ``q``. At ``p`` it is the gradient less ``l2 * w``; at ``v`` it is ``v`` times the mean features,
+   less the mean of ``t_i x_i'``; at ``t / mass`` it is 0.
+3. ``KL(q || p)`` is convex in ``q``, 0 at ``p``; at ``v`` its mean is ``sum v log v`` less the mean of ``v . z``, plus
+   that of ``logsumexp(z)``, which the loss tells; at ``t / mass`` it is the loss less the entropy of ``t``, at most the
+   loss.
+4. ``s`` is free: the best one minimises a parabola. It matters where the loss is about as small as the tolerance.
 
-A class that a fold lacks has ``share = 0`` and some probability ``r`` left, as little as its bias allows. That is first given to
-the other classes by their shares. It costs at most ``r * (1 + largest -log p)`` on average, by convexity, and ``-log p`` is bounded by
-the norms of the rows and of the weights.
+A class that a fold lacks has ``share = 0`` and some probability ``r`` left, as little as its bias allows. That is first
+given to the other classes by their shares. It costs at most ``r * (1 + largest -log p)`` on average, by convexity, and
+``-log p`` is bounded by the norms of the rows and of the weights.
 """
 
 __all__ = ["stacked_bounds"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The Hessians of many heads: products with a direction for each, the blocks of the biases, and weights for a metric.
 
-The probabilities are made once, from what an evaluation kept or by a product of their own, and kept in turn while the heads
-solve their Newton equations; where they are not small they are made anew in each product. A head that has solved its
-equations leaves: see :meth:`StackedCurvature.narrowed`.
+The probabilities are made once, from what an evaluation kept or by a product of their own, and kept in turn while the
+heads solve their Newton equations; where they are not small they are made anew in each product. A head that has solved
+its equations leaves: see :meth:`StackedCurvature.narrowed`.
 """
 
 __all__ = ["StackedCurvature"]
@@ -11,7 +11,6 @@ __all__ = ["StackedCurvature"]
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, final
 
-from softmax_xp.backend import array_namespace
 from softmax_xp.objectives.stacked_data import StackedChunk
 from softmax_xp.objectives.stacked_heads import Stack
 from softmax_xp.typing import Array
@@ -43,7 +42,13 @@ class StackedCurvature:
     """
 
     def __init__(
-        self, stack: Stack, points: Array, kept: list[Array | None] | None, *, keep: bool, count: Callable[[float], None]
+        self,
+        stack: Stack,
+        points: Array,
+        kept: list[Array | None] | None,
+        *,
+        keep: bool,
+        count: Callable[[float], None],
     ) -> None:
         self.stack, self.points, self.keep, self.count = stack, points, keep, count
         self._parts: list[_Part | None] | None = None
@@ -119,7 +124,7 @@ class StackedCurvature:
             return (identity * columns[:, None, :] - among)[None, ...]
 
         with data.backend.scope():
-            total = None
+            total: Array = None
             chunks = self._members()
             for chunk, part in zip(chunks, data.backend.map_chunks(chunk_blocks, self._items(chunks)), strict=True):
                 spread = stack.spread(part, chunk)
@@ -185,7 +190,7 @@ class StackedCurvature:
             mass = None if part.mass is None else xp.take(part.mass, some, axis=0)
             return _Part(xp.take(part.probabilities, some, axis=1), mass)
 
-        narrow._parts = list(data.backend.map_chunks(take, zip(data.chunks, self._parts, strict=True)))  # noqa: SLF001
+        narrow._parts = list(data.backend.map_chunks(take, zip(data.chunks, self._parts, strict=True)))
         return narrow
 
     def _members(self) -> list[StackedChunk]:
@@ -203,7 +208,7 @@ class StackedCurvature:
             yield chunk, part
 
     def _part(self, chunk: StackedChunk, slope: Array | None) -> _Part | None:
-        """Return the probabilities of a chunk: from the gradient in the logits, which is mass * p - t, or from logits."""
+        """Return the probabilities of a chunk: from the gradient in the logits, mass * p - t, or from logits."""
         stack, data = self.stack, self.stack.data
         members = stack.members(chunk)
         if not members:

@@ -35,7 +35,7 @@ class FoldPlan(NamedTuple):
     n_folds: int
     segments: tuple[Segment, ...]  # of the sorted rows; rows in none of them are never read
     order: Array | None = None  # (n_rows,) the sample of each sorted row; None is their own order
-    masks: Array | None = None  # (n_folds, n_rows) 1 where a fold trains on a sorted row; None: the segments say it all
+    masks: Array | None = None  # (n_folds, n_rows) how often a fold trains on a row; None: as segments say
 
 
 class StackedChunk(NamedTuple):
@@ -48,7 +48,7 @@ class StackedChunk(NamedTuple):
 
 
 class FoldSums(NamedTuple):
-    """What the bound needs to know of each fold; all but the first are divided by ``total``, and in the widest float."""
+    """What the bound needs to know of each fold, in the widest float; all but the first are divided by ``total``."""
 
     total: Array  # (n_folds,) what the mean loss divides by
     mass: Array  # (n_folds,) sum of the masses

@@ -23,7 +23,7 @@ class _Members(NamedTuple):
     """The heads of a stack that train on a segment."""
 
     positions: tuple[int, ...]
-    index: Array | None  # the same; None stands for all heads
+    places: Array | None  # the same; None stands for all heads
     back: Array | None  # for each head of the stack its place among them, and their number for any other
 
 
@@ -101,8 +101,8 @@ class Stack:
         array of shape (n_columns, n_members, n_rows)
             Not for writing.
         """
-        index = self._of(chunk.folds).index
-        return points if index is None else array_namespace(points).take(points, index, axis=1)
+        places = self._of(chunk.folds).places
+        return points if places is None else array_namespace(points).take(points, places, axis=1)
 
     def spread(self, part: Array, chunk: StackedChunk) -> Array:
         """Return what the members have got, and zeros for the other heads.
@@ -145,7 +145,9 @@ class Stack:
         data = self.data
         targets, masks = chunk.targets, chunk.masks
         if masks is not None:
-            folds = data.backend.xp.asarray([self.heads[position].fold for position in positions], device=data.backend.device)
+            folds = data.backend.xp.asarray(
+                [self.heads[position].fold for position in positions], device=data.backend.device
+            )
             masks = data.backend.xp.take(masks, folds, axis=0)
         targets = tiled_targets(targets, masks, len(positions))
         return data.in_wide(targets) if wide else targets
@@ -160,6 +162,8 @@ class Stack:
                 xp, device = self.data.backend.xp, self.data.backend.device
                 places = {position: place for place, position in enumerate(positions)}
                 index = xp.asarray(positions, device=device)
-                back = xp.asarray([places.get(number, len(positions)) for number in range(len(self.heads))], device=device)
+                back = xp.asarray(
+                    [places.get(number, len(positions)) for number in range(len(self.heads))], device=device
+                )
             found = self._members[folds] = _Members(positions, index, back)
         return found

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One metric for a stack of neighbouring heads: see :mod:`softmax_xp.objectives.metric` for what metrics imitate.
 
-The heads of a stack differ in the samples that they leave out and little in the rest, so one metric serves them all. For each
-class it is the inverse of
+The heads of a stack differ in the samples that they leave out and little in the rest, so one metric serves them all.
+For each class it is the inverse of
 
     M_c = sum_i w_ic x_i x_i' + diag(l2),    w_ic the mean over the heads of mass_i * p_ic * (1 - p_ic) / total
 
-and its sum over all samples is what it costs. But the weights of a class are soon concentrated: the better the fit, the fewer
-samples are in doubt between this class and another. So only the samples of the largest weights enter by themselves, and the
-rest by their total weight, with the second moments of all samples. With twice as many samples as features that is as good as
-the whole sum, on every data set that was tried.
+and its sum over all samples is what it costs. But the weights of a class are soon concentrated: the better the fit, the
+fewer samples are in doubt between this class and another. So only the samples of the largest weights enter by
+themselves, and the rest by their total weight, with the second moments of all samples. With twice as many samples as
+features that is as good as the whole sum, on every data set that was tried.
 
-Where the inverses of all classes would be too large, or the work too much, all classes share one, with the diagonal corrected.
+Where the inverses of all classes would be too large, or the work too much, all classes share one, with the diagonal
+corrected.
 """
 
 __all__ = ["StackedMetric", "metric_of_stack", "metric_work"]
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import final
@@ -86,10 +88,11 @@ def metric_of_stack(curvature: StackedCurvature, *, thorough: bool) -> StackedMe
     """
     data = curvature.stack.data
     with data.backend.scope():
-        weighted = list(curvature.mean_weights())
-        l2 = array_namespace(curvature.points).mean(curvature.stack.l2_rows, axis=0)
+        l2 = data.backend.xp.mean(curvature.stack.l2_rows, axis=0)
         by_class = thorough and data.n_columns > 1 and _classes_fit(data)
-        return _by_class(data, weighted, l2) if by_class else _shared(data, weighted, l2)
+        return (
+            _by_class(data, curvature.mean_weights(), l2) if by_class else _shared(data, curvature.mean_weights(), l2)
+        )
 
 
 def metric_work(data: StackedData) -> float:
@@ -106,44 +109,45 @@ def metric_work(data: StackedData) -> float:
         An inverse counts as three times its operations, as it takes about three times as long.
     """
     if data.n_columns == 1 or not _classes_fit(data):
-        return 2.0 * data.n_samples * data.n_rows**2 + 8.0 * data.n_rows**3
-    return (2.0 * _doubtful(data) * data.n_rows**2 + 8.0 * data.n_rows**3) * data.n_columns
+        shared: float = 2.0 * data.n_samples * data.n_rows**2 + 8.0 * data.n_rows**3
+        return shared
+    work: float = (2.0 * _doubtful(data) * data.n_rows**2 + 8.0 * data.n_rows**3) * data.n_columns
+    return work
 
 
 def _doubtful(data: StackedData) -> int:
     """Return how many samples of a class enter by themselves."""
-    return max(2 * data.n_rows, _LEAST_SAMPLES)
+    count: int = max(2 * data.n_rows, _LEAST_SAMPLES)
+    return count
 
 
 def _classes_fit(data: StackedData) -> bool:
     """Tell whether an inverse for each class is worth its memory."""
     itemsize = 8 if data.dtype == data.backend.xp.float64 else 4
     allowed = max(_CLASS_BYTES, _CLASS_SHARE * data.n_samples * data.n_rows * itemsize)
-    return bool(data.n_columns * data.n_rows**2 * itemsize <= allowed)
+    fit: bool = data.n_columns * data.n_rows**2 * itemsize <= allowed
+    return fit
 
 
 def _moments(data: StackedData) -> Array:
     """Return the mean of ``x x'`` over the rows, or over some of them."""
-    xp = data.backend.xp
     every = max(data.n_samples // _MOMENT_ROWS, 1)
 
     def moment(chunk: StackedChunk) -> tuple[Array, int]:
         rows = chunk.rows[::every, :]
         return rows.T @ rows, rows.shape[0]
 
-    total, count = None, 0
-    for part, n_some in data.backend.map_chunks(moment, data.chunks):
-        total = part if total is None else total + part
-        count += n_some
+    (total, count), *others = data.backend.map_chunks(moment, data.chunks)
+    for part, n_some in others:
+        total, count = total + part, count + n_some
     return total * (1.0 / count)
 
 
-def _by_class(data: StackedData, weighted: list[tuple[StackedChunk, Array]], l2: Array) -> StackedMetric:
+def _by_class(data: StackedData, weighted: Iterator[tuple[StackedChunk, Array]], l2: Array) -> StackedMetric:
     """Sum over the samples that are most in doubt, and invert, class by class."""
     xp = data.backend.xp
     moments = data.cached("moments", _moments)
-    n_rows = sum(chunk.rows.shape[0] for chunk, _ in weighted)
-    share = min(_doubtful(data) / n_rows, 1.0)
+    share = min(_doubtful(data) / data.n_samples, 1.0)
     chosen = []
     for chunk, weights in weighted:
         count = ceil(share * chunk.rows.shape[0])
@@ -157,8 +161,8 @@ def _by_class(data: StackedData, weighted: list[tuple[StackedChunk, Array]], l2:
     def inverse(column: int) -> Array:
         total = None
         for rows, order, large, rest in chosen:
-            rows = rows if order is None else xp.take(rows, order[column, :], axis=0)
-            doubtful = rows * xp.sqrt(large[column, :])[:, None]
+            some = rows if order is None else xp.take(rows, order[column, :], axis=0)
+            doubtful = some * xp.sqrt(large[column, :])[:, None]
             part = doubtful.T @ doubtful
             part = part if order is None else part + xp.clip(rest[column], 0.0) * moments
             total = part if total is None else total + part
@@ -167,15 +171,17 @@ def _by_class(data: StackedData, weighted: list[tuple[StackedChunk, Array]], l2:
     return StackedMetric(xp.stack(list(data.backend.map_chunks(inverse, range(data.n_columns)))), None)
 
 
-def _shared(data: StackedData, weighted: list[tuple[StackedChunk, Array]], l2: Array) -> StackedMetric:
+def _shared(data: StackedData, weighted: Iterator[tuple[StackedChunk, Array]], l2: Array) -> StackedMetric:
     """Invert the mean of the classes' matrices; correct its diagonal for each class."""
     xp = data.backend.xp
+    # More samples than this do not make the metric better than its form is; 64 / n_rows of them cost a few passes.
+    sample = max(4 * data.n_rows, 2048, 64 * data.n_samples // data.n_rows)
+    every = max(data.n_samples // sample, 1)
 
     def sums(item: tuple[StackedChunk, Array]) -> tuple[Array, Array]:
-        chunk, weights = item
-        mean = xp.sum(weights, axis=0) / max(data.n_columns - 1, 1)
-        scaled = chunk.rows * xp.sqrt(mean)[:, None]
-        return scaled.T @ scaled, weights @ (chunk.rows * chunk.rows)
+        rows, weights = item[0].rows[::every, :], every * item[1][:, ::every]
+        scaled = rows * xp.sqrt(xp.sum(weights, axis=0) / max(data.n_columns - 1, 1))[:, None]
+        return scaled.T @ scaled, weights @ (rows * rows)
 
     gram, squares = None, None
     for part, diagonal in data.backend.map_chunks(sums, weighted):

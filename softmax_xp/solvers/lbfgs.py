@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """L-BFGS in the metric of the data."""
 
-__all__ = ["LBFGS"]
+__all__ = ["LBFGS", "LBFGSState", "Pair"]
 
 from dataclasses import dataclass
 from typing import NamedTuple, final

@@ -10,7 +10,7 @@ from enum import StrEnum
 from math import inf, isfinite, nan
 from typing import Any, TypeAlias, final
 
-from softmax_xp.backend import array_namespace
+from softmax_xp.backend import array_namespace, backend_of
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.solvers.contract import Certificate, Certified, Evaluation, Objective, Solver
 from softmax_xp.typing import Array
@@ -216,8 +216,16 @@ def minimise(
     >>> solution.status, solution.certified.certificate.bound < 1e-6
     (<Status.CERTIFIED: 'certified'>, True)
     """
+    # Far from the optimum numbers overflow, which is looked for; nobody needs to be warned.
+    with backend_of(start).scope():
+        return _minimise(solver, objective, start, _Stopping(objective, tol, stopping), max_iter, report)
+
+
+def _minimise(
+    solver: Solver, objective: Objective, start: Array, rule: _Stopping, max_iter: int, report: Report | None
+) -> Solution:
     began, passes = time.perf_counter(), objective.passes
-    rule, history = _Stopping(objective, tol, stopping), list[dict[str, float]]()
+    history = list[dict[str, float]]()
     floor = _Floor(by_gradient=rule.by_gradient)
     status: Status | None = None
     n_iter = 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Newton's method whose equations are solved by conjugate gradients in the metric of the data."""
 
-__all__ = ["NewtonCG"]
+__all__ = ["NewtonCG", "NewtonCGState"]
 
 from dataclasses import dataclass
 from math import sqrt

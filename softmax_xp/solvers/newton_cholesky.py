@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Newton's method with the whole Hessian, for problems of few coefficients."""
 
-__all__ = ["NewtonCholesky"]
+__all__ = ["NewtonCholesky", "NewtonCholeskyState"]
 
 from dataclasses import dataclass
 from typing import NamedTuple, final

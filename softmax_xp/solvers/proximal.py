@@ -80,7 +80,7 @@ class Proximal:
     looseness : float, default: 0.03
         How precisely to minimise the model, in [0, 1): see
         :func:`softmax_xp.solvers.proximal_descent.minimise_model`.
-    max_inner : int, default: 200
+    max_inner : int, default: 1000
         The most gradient steps for one model; none of them reads the data.
 
     References
@@ -91,14 +91,14 @@ class Proximal:
 
     Examples
     --------
-    >>> from softmax_xp.solvers.proximal import Proximal
+    >>> from softmax_xp.solvers import Proximal
     >>> Proximal()
-    Proximal(memory=10, looseness=0.03, max_inner=200)
+    Proximal(memory=10, looseness=0.03, max_inner=1000)
     """
 
     memory: int = 10
     looseness: float = 0.03
-    max_inner: int = 200
+    max_inner: int = 1000
 
     def __post_init__(self) -> None:
         """Check the hyperparameters."""
@@ -214,8 +214,7 @@ def _search(objective: Objective, now: Evaluation, target: Array, l1: Array) -> 
     noise = 8.0 * xp.finfo(target.dtype).eps * max(abs(now.total), 1.0)
     step = 1.0
     for _ in range(_TRIALS):
-        # The target itself, not the sum that rounds to it: its zeros are exact.
-        trial = evaluate(objective, target if step == 1.0 else now.point + step * direction, direction)
+        trial = evaluate(objective, now.point + step * direction, direction)
         decrease = now.total - trial.total
         if not isfinite(trial.total):
             step *= _SHALLOWEST

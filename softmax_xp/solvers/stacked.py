@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many convex problems over the same data at once, by Newton's method with conjugate gradients.
 
-Each problem, a *head*, makes its own iterations, with its own step lengths and its own test of convergence; what they share
-is the passes over the data. A head leaves the stack when it is done, and the passes of the others become cheaper; so it does
-within an iteration when its Newton equations are solved.
+Each problem, a *head*, makes its own iterations, with its own step lengths and its own test of convergence; what they
+share is the passes over the data. A head leaves the stack when it is done, and the passes of the others become cheaper;
+so it does within an iteration when its Newton equations are solved.
 
 See :mod:`softmax_xp.solvers.newton_cg` for one problem at a time.
 """
@@ -57,9 +57,9 @@ class StackedNewton:
 
     def __init__(self, problem: StackedProblem, looseness: float = 0.3, max_inner: int = 200) -> None:
         self.problem, self.looseness, self.max_inner = problem, looseness, max_inner
-        # A metric that was made for other heads, or for an earlier point, serves until the products that it has cost more
-        # than the fewest it ever took would have paid for a new one. The first one is of the cheap kind, which is as good
-        # under a strong penalty.
+        # A metric that was made for other heads, or for an earlier point, serves until the products that it has cost
+        # more than the fewest it ever took would have paid for a new one. The first one is of the cheap kind, which is
+        # as good under a strong penalty.
         self._metric: Any = None
         self._fewest, self._regret = inf, 0.0
         self._is_thorough = False
@@ -162,8 +162,13 @@ class _Run:
         # rounding, the widest float takes over: it computes the gradients, and each of its evaluations is a proof.
         self.wide = problem.is_wide
         self._evaluate(points)
-        self.lowest, self.smallest, self.idle = ([start] * len(stack) for start in (inf, inf, 0))
+        self._forget()
         self._done: dict[int, HeadSolution] = {}
+
+    def _forget(self) -> None:
+        """Begin to look for progress anew."""
+        self.lowest, self.smallest = [inf] * len(self.heads), [inf] * len(self.heads)
+        self.idle = [0] * len(self.heads)
 
     def retreat(self, fallback: Array, limits: Sequence[float]) -> None:
         """Let heads begin elsewhere that would have begun worse."""
@@ -188,14 +193,14 @@ class _Run:
         """Tell which heads, by their places in the stack, are done, and why."""
         stuck = [place for place, idle in enumerate(self.idle) if idle >= _PATIENCE]
         if not self.is_proof:
-            settled = all(self.settled())
-            if not (is_last or stuck or settled or self._good()):
+            settled, good = all(self.settled()), self._good()
+            if not (is_last or stuck or settled or good):
                 return {}
             self.wide = True
-            if settled and not (is_last or stuck):
+            if settled and not (is_last or stuck) and len(good) < len(self.heads):
                 return {}  # the biases make a step, whose evaluation is a proof
             self._evaluate(self.now.evaluation.points)
-            self.lowest, self.smallest, self.idle = ([start] * len(self.heads) for start in (inf, inf, 0))
+            self._forget()
             stuck = []
         ended = dict.fromkeys(range(len(self.heads)), Status.MAX_ITER) if is_last else {}
         ended |= dict.fromkeys(stuck, Status.FLOOR)
@@ -239,9 +244,8 @@ class _Run:
             test = {Status.CERTIFIED: "certificate", Status.GRADIENT: "gradient"}.get(status, "none")
             self._done[self.heads[place]] = HeadSolution(point, replace(certificate, test=test), status, iteration)
         staying = [place for place in range(len(self.heads)) if place not in ended]
-        self.heads, self.lowest, self.smallest, self.idle = (
-            [values[place] for place in staying] for values in (self.heads, self.lowest, self.smallest, self.idle)
-        )
+        self.heads, self.idle = ([numbers[place] for place in staying] for numbers in (self.heads, self.idle))
+        self.lowest, self.smallest = ([found[place] for place in staying] for found in (self.lowest, self.smallest))
         if staying:
             self.stack, evaluation = self.problem.narrowed(self.stack, self.now.evaluation, staying)
             self.now = Measured(evaluation, *([column[place] for place in staying] for column in self.now[1:]))

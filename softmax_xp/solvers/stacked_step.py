@@ -1,10 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One iteration of Newton's method for a stack of heads: directions by conjugate gradients, and the step along each.
 
-Points, gradients and directions have shape (n_columns, n_heads, n_rows); what belongs to one head is a slice of the second axis.
+Points, gradients and directions have shape (n_columns, n_heads, n_rows); what belongs to one head is a slice of the
+second axis.
 """
 
-__all__ = ["Directions", "Measured", "StackedProblem", "directions_of", "dots", "measured", "replaced", "searched", "taken"]
+__all__ = [
+    "Directions",
+    "Measured",
+    "StackedProblem",
+    "directions_of",
+    "dots",
+    "measured",
+    "replaced",
+    "searched",
+    "taken",
+]
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -121,8 +132,8 @@ def directions_of(
 ) -> Directions:
     """Solve the Newton equations of each head loosely; those of the biases, at last, exactly.
 
-    Where only the biases are left to improve, nothing else is asked. Conjugate gradients leave a residual in the biases as in any
-    other coordinate; but the certificate has no mercy with theirs.
+    Where only the biases are left to improve, nothing else is asked. Conjugate gradients leave a residual in the biases
+    as in any other coordinate; but the certificate has no mercy with theirs.
 
     Parameters
     ----------
@@ -154,7 +165,9 @@ def directions_of(
     if working:
         if len(working) < len(settled):
             part, places = taken(residual, working), {head: place for place, head in enumerate(working)}
-            solved, left, products, is_lost = _conjugate(curvature.narrowed(working), metric, part, looseness, max_inner)
+            solved, left, products, is_lost = _conjugate(
+                curvature.narrowed(working), metric, part, looseness, max_inner
+            )
             direction, residual = replaced(direction, solved, places), replaced(residual, left, places)
         else:
             direction, residual, products, is_lost = _conjugate(curvature, metric, residual, looseness, max_inner)
@@ -165,7 +178,10 @@ def directions_of(
 
 
 def _bias_step(blocks: Array, residual: Array) -> Array:
-    """Solve the Newton equations of the biases: ``blocks`` (n_heads, n_columns, n_columns), the rest (n_columns, n_heads)."""
+    """Solve the Newton equations of the biases.
+
+    ``blocks`` has the shape (n_heads, n_columns, n_columns), ``residual`` and the solution (n_columns, n_heads).
+    """
     xp = array_namespace(blocks)
     n_columns = blocks.shape[1]
     size = xp.max(blocks, axis=(1, 2))[:, None, None] + xp.finfo(blocks.dtype).smallest_normal
@@ -217,7 +233,9 @@ def _conjugate(
             if not heads:
                 break
             curvature = curvature.narrowed(staying)
-            direction, residual, solved, search = (taken(part, staying) for part in (direction, residual, solved, search))
+            direction, residual, solved, search = (
+                taken(part, staying) for part in (direction, residual, solved, search)
+            )
             index = xp.asarray(staying, device=backend_of(residual).device)
             following, size, first = (xp.take(part, index, axis=0) for part in (following, size, first))
         search = solved + (following / size)[:, None] * search
@@ -255,7 +273,7 @@ def searched(
         0 where no step is an improvement, and the point is the old one.
     """
     xp = array_namespace(direction)
-    line = _Line(now, slopes, float(xp.finfo(now.evaluation.gradient.dtype).eps))
+    line = _Line(now, slopes, xp.finfo(now.evaluation.gradient.dtype).eps)
     first = problem.evaluate(stack, now.evaluation.points + direction, wide=wide, keep=True)
     best = measured(problem, stack, first, direction)
     lengths = [1.0] * len(slopes)
@@ -268,7 +286,9 @@ def searched(
         if not pending:
             break
         narrow, along = stack.narrowed(pending), taken(direction, pending)
-        scale = xp.asarray([lengths[head] for head in pending], dtype=direction.dtype, device=backend_of(direction).device)
+        scale = xp.asarray(
+            [lengths[head] for head in pending], dtype=direction.dtype, device=backend_of(direction).device
+        )
         points = taken(now.evaluation.points, pending) + scale[:, None] * along
         results = measured(problem, narrow, problem.evaluate(narrow, points, wide=wide), along)
         places = {head: place for place, head in enumerate(pending)}
@@ -293,7 +313,8 @@ class _Line:
 
     def __init__(self, now: Measured, slopes: Sequence[float], epsilon: float) -> None:
         self.now, self.slopes = now, slopes
-        self.noise = [16.0 * epsilon * abs(value) for value in now.values]
+        # A value is a mean of small differences of logits: its rounding is theirs, and not relative to itself.
+        self.noise = [8.0 * epsilon * (1.0 + abs(value)) for value in now.values]
         self.done: set[int] = set()
 
     def is_good(self, head: int, length: float, trial: Measured, place: int) -> bool:
@@ -308,7 +329,7 @@ class _Line:
         return enough
 
     def shortening(self, head: int, length: float, value: float) -> float:
-        """Return what to multiply a length by: towards the minimum of the parabola through both values and the slope."""
+        """Return what to multiply a length by: it ends at the minimum of the parabola through what is known."""
         decrease, promised = self.now.values[head] - value, -self.slopes[head] * length
         if not isfinite(value):
             return _SHALLOWEST

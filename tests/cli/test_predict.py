@@ -41,7 +41,8 @@ def test_reads_an_estimator_too(run, folder, samples, tmp_path):
     X, codes = samples
     frame = pytest.importorskip("pandas").DataFrame(X, columns=["a", "b", "c", "d"])
     classifier = sx.SoftmaxClassifier(device="cpu").fit(frame, codes)
-    result = run("predict", classifier.save(tmp_path / "classifier.safetensors"), folder / "table.csv", "--device", "cpu")
+    path = classifier.save(tmp_path / "classifier.safetensors")
+    result = run("predict", path, folder / "table.csv", "--device", "cpu")
     assert (result.exit_code, result.stderr) == (0, "")
     _, labels, probabilities = read(result.stdout)
     assert labels == [str(label) for label in classifier.predict(frame)]

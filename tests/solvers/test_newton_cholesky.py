@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Exact Newton steps: one for a quadratic, and quadratic convergence for the rest."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_converges_quadratically(name):
     solution = minimise(NewtonCholesky(), objective, objective.start(), tol=1e-13, max_iter=20)
     assert solution.converged
     norms = [row["gradient_norm"] for row in solution.history]
-    late = [(a, b) for a, b in zip(norms, norms[1:], strict=False) if 1e-5 < a < 1e-1]
+    late = [(a, b) for a, b in itertools.pairwise(norms) if 1e-5 < a < 1e-1]
     assert late
     assert all(after < before**1.5 for before, after in late)
 

@@ -368,11 +368,24 @@ def test_an_objective_that_is_infinite_ahead_is_backed_away_from(monkeypatch):
     assert abs(excess(problem, coefficients)) <= 1e-9
 
 
+def test_the_slope_is_that_on_the_near_side():
+    """Entries that have just become zero were falling towards it, from either side."""
+    objective = make_surveyed(WITH_L1["softmax, l1"], NUMPY)
+    rng = np.random.default_rng(9)
+    start, target = rng.standard_normal((2, *objective.shape))
+    target[0], start[1], target[1] = 0.0, 0.0, 0.0
+    direction = target - start
+    totals = [proximal.evaluate(objective, start + length * direction).total for length in (1.0, 1.0 - 1e-7)]
+    trial = proximal.evaluate(objective, start + direction, direction)
+    expected = (totals[0] - totals[1]) / 1e-7
+    np.testing.assert_allclose(proximal._slope(trial, direction, objective.l1), expected, rtol=1e-5)
+
+
 def test_the_solver_is_a_value():
     solver = Proximal(memory=3)
     assert solver == Proximal(memory=3) != Proximal()
     assert pickle.loads(pickle.dumps(solver)) == solver
-    assert repr(solver) == "Proximal(memory=3, looseness=0.03, max_inner=200)"
+    assert repr(solver) == "Proximal(memory=3, looseness=0.03, max_inner=1000)"
 
 
 @pytest.mark.parametrize("wrong", [{"memory": 0}, {"looseness": 1.0}, {"max_inner": 0}])
