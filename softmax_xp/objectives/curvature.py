@@ -18,6 +18,7 @@ from softmax_xp.backend import array_namespace
 from softmax_xp.data.sparse import to_dense
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.metric_sums import metric_of_rows
+from softmax_xp.objectives.surrogate import DiagonalSurrogate, KroneckerSurrogate, hessian_of_rows, surrogate_of_rows
 from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
 from softmax_xp.solvers.contract import Metric
 from softmax_xp.typing import Array, LinearParams
@@ -95,6 +96,33 @@ class LinearCurvature:
         """
         with self.objective.backend.scope():
             return metric_of_rows(self.objective, self.point, self._weights_of_rows)
+
+    def surrogate(self) -> KroneckerSurrogate | DiagonalSurrogate:
+        """Return a stand-in for the Hessian to multiply with: see :mod:`softmax_xp.objectives.surrogate`.
+
+        Returns
+        -------
+        KroneckerSurrogate or DiagonalSurrogate
+            Positive definite.
+        """
+        with self.objective.backend.scope():
+            return surrogate_of_rows(self.objective, self._probabilities, self.axis)
+
+    def hessian(self, entries: Array) -> Array:
+        """Return the Hessian for some entries of a flat point, as it is.
+
+        Parameters
+        ----------
+        entries : array of int, shape (n_entries,)
+            The entry in row ``d`` and column ``c`` of a point is ``d * n_columns + c``.
+
+        Returns
+        -------
+        array of shape (n_entries, n_entries)
+            Positive semidefinite up to rounding; in float64 where there is one.
+        """
+        with self.objective.backend.scope():
+            return hessian_of_rows(self.objective, self._probabilities, self.axis, entries)
 
     def _weights_of_rows(self, rows: Array, targets: Targets) -> Array:
         """Return the curvature of some samples in each column, times their mass: shape (n_rows, n_columns)."""
