@@ -129,6 +129,14 @@ def test_the_gradient_is_that_of_the_point(name, size):
         assert np.max(np.abs(slope[-1])) < 1e-12
 
 
+def test_the_gradient_of_a_narrow_bias_is_that_of_the_bias_it_has():
+    problem = PROBLEMS["softmax"].but(X=PROBLEMS["softmax"].X + 1e4)  # far from the middle: a bias of large steps
+    objective = make(problem, NUMPY, "float32")
+    point, certificate = objective.certificate(point_of(objective, NUMPY, coefficients_for(problem, size=3.0)))
+    slope = subgradient(lift(problem, "float32"), stacked(objective, NUMPY, point).astype(float))
+    np.testing.assert_allclose(certificate.gradient_norm, np.max(np.abs(slope)), rtol=1e-9)
+
+
 def test_a_model_without_a_bias_keeps_its_point():
     problem = PROBLEMS["softmax, no bias"]
     objective = make(problem, NUMPY)

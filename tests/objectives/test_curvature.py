@@ -125,3 +125,11 @@ def test_the_matrix_is_definite_where_the_data_are_not(l2, dtype):
         slope = objective.value_and_gradient(point)[1].astype(float)
         # Along the null space the gradient is rounding: the step must not blow it up.
         assert np.max(np.abs(np.linalg.solve(matrix, slope.T.ravel()))) < (100 if l2 == 0 else 1000)
+
+
+def test_a_narrow_matrix_bends_as_little_as_the_penalty_where_the_loss_is_flat():
+    problem = PROBLEMS["softmax"].but(l2=1e-6)
+    objective = make(problem, NUMPY, "float32")
+    matrix = objective.curvature(point_of(objective, NUMPY, coefficients_for(problem)).astype("float32")).matrix()
+    common = np.kron(np.ones(4) / 2, np.eye(4)[0])  # the first feature, in all classes alike
+    np.testing.assert_allclose(common @ matrix @ common, objective.l2_rows[0, 0], rtol=1e-3)

@@ -146,6 +146,18 @@ def choose(monkeypatch, form):
         monkeypatch.setattr(module, "squared_entries", lambda rows, scale: (rows / scale) ** 2)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_along_the_data_the_inverse_is_right_however_large_it_is_elsewhere(dtype):
+    rng = np.random.default_rng(10)
+    X = rng.standard_normal((50, 1)) * np.sign(rng.standard_normal((1, 300)))  # one direction in 300 features
+    problem = PROBLEMS["logistic, no bias"].but(X=X, y=rng.integers(0, 2, 50), l2=0.0)
+    objective = make(problem, NUMPY, dtype)
+    slope = objective.value_and_gradient(objective.start())[1]
+    step = objective.curvature(objective.start()).metric().solve(slope)
+    expected = slope / (np.sum((X / objective.scale[:, 0]) ** 2) / 4 / 50)
+    np.testing.assert_allclose(step, expected, rtol=1e-2, atol=1e-2 * np.max(np.abs(expected)))
+
+
 @pytest.mark.parametrize("name", ["softmax", "softmax, weighted soft targets", "logistic, all weights"])
 def test_the_diagonal_is_that_of_the_hessian(monkeypatch, name):
     choose(monkeypatch, "diagonal")
