@@ -109,7 +109,7 @@ class _Builder:
         scale = objective.total_scale() * (self.n_samples / counted)
         l2 = self._l2(dtype)
         identity = xp.eye(self.n_rows, dtype=dtype, device=self.backend.device)
-        jitter = 1e-12 if dtype == xp.float64 else 1e-6
+        jitter = self._jitter()
         largest = scale * xp.max(xp.stack([xp.max(xp.sum(part, axis=0)) for part in weights]))
         floor = jitter * largest + xp.finfo(dtype).smallest_normal
 
@@ -145,7 +145,7 @@ class _Builder:
         total = total * scale
         identity = xp.eye(self.n_rows, dtype=wide, device=self.backend.device)
         # To a unit diagonal first, as above. The inverse stays wide: rounded, it need not be definite.
-        jitter = 1e-12 if self.linear.dtype == xp.float64 else 1e-6
+        jitter = self._jitter()
         total = total + identity * (self._l2(wide) + jitter * xp.max(total) + xp.finfo(wide).smallest_normal)
         root = 1.0 / xp.sqrt(xp.linalg.diagonal(total))
         solved = xp.linalg.inv(total * root[:, None] * root + identity * jitter)
@@ -188,6 +188,12 @@ class _Builder:
         if not self.centred:
             return metric
         return self._centre(metric, xp.sqrt((shared + ridge) / (squares * scale + ridge)))
+
+    def _jitter(self) -> float:
+        """Return what a matrix of unit diagonal may be off by, so that the inverse of what is left is not rounding."""
+        eps: float = self.xp.finfo(self.linear.dtype).eps
+        # Of float64's sums little is off, but an inverse of entries beyond 1e10 is lost in its own rounding.
+        return max(eps * self.n_rows, 1e-10)
 
     def _chunks(self) -> Iterator[tuple[Array, Targets]]:
         return self.linear.chunks(max(self.n_features, self.n_columns), every=self.every, dense=True)

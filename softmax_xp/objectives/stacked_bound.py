@@ -91,13 +91,13 @@ def _mixed(stack: Stack, loss: Array, points: Array, slope: Array, targets: Arra
     sums = stack.data.sums
     mass = xp.take(sums.mass, stack.folds, axis=0)
     features = xp.take(sums.features, stack.folds, axis=0)  # (n_heads, n_rows)
-    share, residual = targets[:, :, -1] / mass, slope[:, :, -1] / mass
-    apart = xp.zeros_like(loss)
-    if points.shape[0] == 1:
-        share, residual = xp.concat((1.0 - share, share)), xp.concat((-residual, residual))
-    else:
-        slope, residual, apart = _without_absent(stack, points, slope, share, residual * mass)
-        residual = residual / mass
+    if is_one_column := points.shape[0] == 1:
+        points = xp.concat((xp.zeros_like(points), points), axis=0)
+        targets = xp.concat((features[None, :, :] - targets, targets), axis=0)
+        slope = xp.concat((-slope, slope), axis=0)
+    share = xp.clip(targets[:, :, -1] / mass, 0.0, 1.0)
+    slope, residual, apart = _without_absent(stack, points, slope, share)
+    residual = residual / mass
     is_present = share > 0
     safe = xp.where(is_present, share, xp.ones_like(share))
     excess = xp.max(xp.where(is_present, residual / safe, xp.zeros_like(share)), axis=0)
@@ -106,21 +106,19 @@ def _mixed(stack: Stack, loss: Array, points: Array, slope: Array, targets: Arra
     spread = xp.clip(share - residual / xp.where(excess > 0, excess, xp.ones_like(excess)), 0.0, 1.0)
     spread = spread / xp.sum(spread, axis=0)
     entropy = xp.sum(spread * xp.log(xp.where(spread > 0, spread, xp.ones_like(spread))), axis=0)
-    mine = spread[1:, :] if points.shape[0] == 1 else spread
     mean_logits = xp.sum(points * features, axis=2)
     mean_logsumexp = loss + xp.sum(points * targets, axis=(0, 2))
-    divergence = mass * entropy - xp.sum(mine * mean_logits, axis=0) + mean_logsumexp
+    divergence = mass * entropy - xp.sum(spread * mean_logits, axis=0) + mean_logsumexp
     apart = (1.0 - theta) * apart + theta * xp.maximum(divergence, xp.zeros_like(divergence))
-    at_spread = mine[:, :, None] * features - targets
-    return (1.0 - theta)[:, None] * slope + theta[:, None] * at_spread, apart
+    at_spread = spread[:, :, None] * features - targets
+    mixed = (1.0 - theta)[:, None] * slope + theta[:, None] * at_spread
+    return mixed[1:, :, :] if is_one_column else mixed, apart
 
 
-def _without_absent(
-    stack: Stack, points: Array, slope: Array, share: Array, residual: Array
-) -> tuple[Array, Array, Array]:
+def _without_absent(stack: Stack, points: Array, slope: Array, share: Array) -> tuple[Array, Array, Array]:
     """Give the probability of classes that a fold lacks to the others, by their shares; also return what that costs."""
     xp = array_namespace(points)
-    absent = xp.astype(share <= 0, share.dtype)
+    absent, residual = xp.astype(share <= 0, share.dtype), slope[:, :, -1]
     lost = xp.sum(absent * residual, axis=0)
     given = xp.sum(absent[:, :, None] * slope, axis=0)
     slope = (1.0 - absent)[:, :, None] * slope + share[:, :, None] * given

@@ -215,9 +215,10 @@ def _conjugate(
         following_residual = residual - length * product
         solved = metric.solve(following_residual)
         following = dots(following_residual, solved)
-        # A residual that grows has met a direction without curvature, whose length is rounding.
+        # A residual that grows has met a direction without curvature, whose length is rounding; or the metric is made
+        # for other heads. The first step is descent all the same: the line search has the last word.
         grown = ~(following <= 4.0 * first)
-        length = xp.where(grown[:, None], 0.0, length)
+        length = xp.where(grown[:, None], length if inner == 1 else 0.0, length)
         direction = direction + length * search
         residual = xp.where(grown[:, None], residual, following_residual)
         done = grown | ~(following > looseness**2 * first) | ~(bend > 0)
@@ -322,8 +323,9 @@ class _Line:
         slope, decrease = self.slopes[head], self.now.values[head] - trial.values[place]
         enough = isfinite(trial.values[place]) and slope < 0.0
         if enough and decrease < -_SUFFICIENT * length * slope:
-            # Where rounding hides the decrease the slopes decide.
-            enough = decrease >= -self.noise[head] and abs(trial.slopes[place]) <= 0.9 * -slope
+            # Where rounding hides the decrease the slopes decide; where it hides these, too, the bounds do.
+            flatter = abs(trial.slopes[place]) <= 0.9 * -slope or trial.bounds[place] <= 0.5 * self.now.bounds[head]
+            enough = decrease >= -self.noise[head] and flatter
         if enough:
             self.done.add(head)
         return enough
