@@ -54,6 +54,7 @@ from math import inf
 from typing import Any, NamedTuple, final
 
 from softmax_xp.backend import array_namespace, backend_of, scalar, to_host
+from softmax_xp.data.sparse import is_sparse
 from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total
 from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.ops.linear import along_axis, class_axis
@@ -65,6 +66,8 @@ from softmax_xp.typing import Array, LinearParams
 _BIAS_STEPS = 30
 # What may be left of the bias's slope before its share in the gradient is worth a product with the data.
 _LEFT = 1e-13
+# Entries of a row that meet the logits in the time of an exponential each, and of their outer product.
+_NARROW = 64
 
 
 class _Sums(NamedTuple):
@@ -77,7 +80,14 @@ class _Sums(NamedTuple):
 
 
 def certify(
-    linear: LinearObjective, params: LinearParams, *, n_columns: int, l1: float, l2: float, sizes: Array
+    linear: LinearObjective,
+    params: LinearParams,
+    *,
+    n_columns: int,
+    l1: float,
+    l2: float,
+    sizes: Array,
+    tol: float = 0.0,
 ) -> tuple[LinearParams, Certificate, float]:
     """Bound the distance of a linear model's objective from its minimum.
 
@@ -93,6 +103,9 @@ def certify(
         Strengths of the penalties ``sum(abs(weight))`` and ``sum(weight * weight) / 2``.
     sizes : array of shape (n_features, 1)
         About the largest entry of each feature.
+    tol : float, default: 0.0
+        How small the bound needs to be, in nats: the bias is polished until what is left of it costs next to nothing
+        of this; with 0 until only rounding is left.
 
     Returns
     -------
@@ -105,7 +118,7 @@ def certify(
     """
     bound = _Bound(linear, params, n_columns)
     if params.bias is not None:
-        bound.polish()
+        bound.polish(_small_residual(tol, l2, sizes) if tol and bound.has_cheap_products() else 0.0)
     value, divergence, slope, gradient = bound.sums(1.0)
     xp = array_namespace(slope)
     weight = bound.params.weight
@@ -129,6 +142,19 @@ def certify(
     gap = gap * (1.0 + 1e-12) + 8.0 * xp.finfo(value.dtype).eps * rounding
     bounded, at, steepest = to_host(xp.stack((gap, value, norm))).tolist()  # host: the certificate
     return bound.in_dtype(params), Certificate(bounded, at, steepest), bound.passes
+
+
+def _small_residual(tol: float, l2: float, sizes: Array) -> float:
+    """Return a slope of the bias that costs the bound no more than some hundredths of ``tol``.
+
+    Transport moves the probability ``r``, which costs about ``r * log(1 / p)``; it turns the slope of a weight by ``r``
+    times about the mean of its feature, and of that the square over ``2 l2`` is added up.
+    """
+    if not l2:
+        return 0.0
+    xp = array_namespace(sizes)
+    length = scalar(xp.sqrt(xp.sum(sizes * sizes)))  # host: once for each certificate
+    return min(1e-3 * tol, 0.1 * (l2 * tol) ** 0.5 / length) if 0.0 < length < inf else 0.0
 
 
 def _penalty_gap(weight: Array, slope: Array, l1: float, l2: float, *, allowed: bool = False) -> Array:
@@ -178,6 +204,7 @@ class _Bound:
         self.shares: Array | None = None  # (n_columns,) of the classes in the total weight
         self.passes = 0.0
         self._kept: list[Array] | None = None
+        self._summed: tuple[LinearParams, tuple[Array, Array, Array]] | None = None  # and where
 
     def in_dtype(self, params: LinearParams) -> LinearParams:
         """Return the polished parameters in the dtype of the fit."""
@@ -185,8 +212,15 @@ class _Bound:
             return params
         return LinearParams(params.weight, self.backend.xp.astype(self.params.bias, params.bias.dtype))
 
-    def polish(self) -> None:
-        """Make the bias optimal for the weight, and note what the transport has to do."""
+    def has_cheap_products(self) -> bool:
+        """Tell whether a further product with the data costs less than a further step of polishing."""
+        n_samples, n_features = self.linear.X.shape
+        entries = self.linear.X.data.shape[0] if is_sparse(self.linear.X) else n_samples * n_features
+        cheap: bool = entries <= _NARROW * n_samples
+        return cheap
+
+    def polish(self, enough: float) -> None:
+        """Make the bias optimal for the weight, or its slope ``enough``, and note what the transport has to do."""
         xp = self.backend.xp
         given, first = self.params, inf
         last, before, undamped = inf, self.params, 1.0
@@ -198,14 +232,15 @@ class _Bound:
             if undamped == 1.0 and not size < 0.5 * last:
                 self.params = before if size > last else self.params
                 break
-            if size <= 4.0 * xp.finfo(self.dtype).eps:
+            if size <= max(4.0 * xp.finfo(self.dtype).eps, enough):
                 break
             step, share = self._bias_step(residual, curvature * self.scale)
             last, before, undamped = size, self.params, scalar(share)  # host: with the size
             self.params = LinearParams(self.params.weight, self.params.bias - share * step)
-        # The bias that the caller gets has the dtype of the fit, and the bound is that of this very bias.
-        narrow = xp.astype(xp.astype(self.params.bias, self.linear.dtype), self.dtype)
-        self.params = LinearParams(self.params.weight, narrow)
+        if self.dtype != self.linear.dtype:
+            # The bias that the caller gets has the dtype of the fit, and the bound is that of this very bias.
+            narrow = xp.astype(xp.astype(self.params.bias, self.linear.dtype), self.dtype)
+            self.params = LinearParams(self.params.weight, narrow)
         self._plan_transport()
         if self.dtype != self.linear.dtype and self.left > first:
             # Of a narrow float's few biases near the best one, the given one was better.
@@ -309,6 +344,12 @@ class _Bound:
 
     def _columns(self) -> tuple[Array, Array, Array]:
         """Return the sums over samples of ``mass * p`` and ``t``, and of the bias's curvature."""
+        if self._summed is None or self._summed[0] is not self.params:
+            self._summed = self.params, self._sum_columns()
+        return self._summed[1]
+
+    def _sum_columns(self) -> tuple[Array, Array, Array]:
+        """Read the data for :meth:`_columns`."""
         xp = self.backend.xp
 
         def chunk_columns(item: tuple[Array, Targets, Array | None]) -> tuple[Array, Array, Array]:

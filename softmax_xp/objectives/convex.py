@@ -25,6 +25,7 @@ from softmax_xp.losses.contract import CurvedLoss, reciprocal_total
 from softmax_xp.objectives.certificate import certify
 from softmax_xp.objectives.curvature import LinearCurvature
 from softmax_xp.objectives.linear import LinearObjective
+from softmax_xp.objectives.matrix import HessianMatrix
 from softmax_xp.objectives.scaling import feature_scale
 from softmax_xp.solvers.contract import Certified
 from softmax_xp.typing import Array, LinearParams
@@ -86,6 +87,7 @@ class ConvexObjective:
         self.l1_strength, self.l2_strength = l1, l2
         self.fit_intercept = fit_intercept
         self.passes = 0.0
+        self._matrix: HessianMatrix | None = None
         backend = self.backend
         xp = backend.xp
         with backend.scope():
@@ -198,6 +200,18 @@ class ConvexObjective:
         """
         return LinearCurvature(self, point)
 
+    def hessian_matrix(self) -> HessianMatrix:
+        """Return what makes explicit Hessians, made at the first call.
+
+        Returns
+        -------
+        HessianMatrix
+            Of this objective.
+        """
+        if self._matrix is None:
+            self._matrix = HessianMatrix(self)
+        return self._matrix
+
     def measures(self, point: Array, value: Array, gradient: Array) -> Array:
         """Return the objective, its gradient's largest entry, and an estimate of the certificate, on the device.
 
@@ -251,13 +265,15 @@ class ConvexObjective:
         shrinkage = xp.minimum(l1 / xp.max(xp.abs(slope)), xp.ones_like(slope[0, 0]))
         return xp.sum(l1 * size + shrinkage * (weight * slope)) + (1.0 - shrinkage) ** 2
 
-    def certificate(self, point: Array) -> Certified:
+    def certificate(self, point: Array, tol: float = 0.0) -> Certified:
         """Prove how far a point is from the minimum: about one pass over the data, in float64 where there is one.
 
         Parameters
         ----------
         point : array of shape (n_rows, n_columns)
             Where.
+        tol : float, default: 0.0
+            How small a bound is asked for; work that would make it much smaller is left undone.
 
         Returns
         -------
@@ -272,6 +288,7 @@ class ConvexObjective:
                 l1=self.l1_strength,
                 l2=self.l2_strength,
                 sizes=self.scale,
+                tol=tol,
             )
             self.passes += passes
             return Certified(self.point(params), certificate)

@@ -12,10 +12,9 @@ Hessian: ``d_i = V' x_i`` are the changes of the logits, and ``X' (mass * (p * d
 __all__ = ["LinearCurvature"]
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from softmax_xp.backend import array_namespace
-from softmax_xp.data.sparse import to_dense
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.metric_sums import metric_of_rows
 from softmax_xp.objectives.surrogate import DiagonalSurrogate, KroneckerSurrogate, hessian_of_rows, surrogate_of_rows
@@ -25,9 +24,6 @@ from softmax_xp.typing import Array, LinearParams
 
 if TYPE_CHECKING:
     from softmax_xp.objectives.convex import ConvexObjective
-
-# Bytes of the rows of outer products that a chunk of the explicit Hessian makes.
-_OUTER_BYTES = 1 << 23
 
 
 @final
@@ -144,69 +140,8 @@ class LinearCurvature:
         array of shape (n_columns * n_rows, n_columns * n_rows)
             Columns vary slowest.
         """
-        objective = self.objective
-        n_rows, n_columns = objective.shape
-        backend = objective.backend
-        xp = backend.xp
-        wide = xp.float64 if backend.capabilities.float64 else objective.linear.dtype
-        scale = objective.total_scale()
-
-        def chunk_matrix(chunk: tuple[Array, Targets]) -> tuple[Array, Array | None]:
-            rows = to_dense(objective.linear.rows(chunk[0]))
-            probabilities = self._probabilities(rows)
-            features = _with_ones(xp.astype(rows / objective.scale[:, 0], wide), bias=objective.fit_intercept)
-            mass = objective.loss.mass(chunk[1])
-            weight = scale if mass is None else xp.astype(mass, wide) * scale
-            if n_columns == 1:
-                ones = xp.ones_like(probabilities)
-                bent = objective.loss.curvature_product(probabilities, ones, axis=self.axis)
-                bent = xp.astype(xp.reshape(bent, (-1,)), wide) * weight
-                features = features * xp.sqrt(bent)[:, None]
-                return features.T @ features, None
-            by_row = xp.astype(probabilities.T if self.axis == 0 else probabilities, wide)
-            # Narrow probabilities do not quite sum to 1, which would bend the loss where it is flat, perhaps downwards.
-            by_row = by_row / xp.sum(by_row, axis=1, keepdims=True)
-            features = features * (xp.sqrt(weight)[:, None] if mass is not None else weight**0.5)
-            outer = xp.reshape(by_row[:, :, None] * features[:, None, :], (rows.shape[0], n_columns * n_rows))
-            return outer.T @ outer, features.T @ outer
-
-        with backend.scope():
-            products, blocks = None, None
-            for product, block in backend.map_chunks(chunk_matrix, self._narrow_chunks()):
-                products = product if products is None else products + product
-                if block is not None:
-                    blocks = block if blocks is None else blocks + block
-            objective.passes += 1.0
-            return self._definite(products, blocks, wide)
-
-    def _narrow_chunks(self) -> Iterator[tuple[Array, Targets]]:
-        """Yield the data in chunks whose outer products stay in the cache: as many columns as the Hessian has."""
-        n_rows, n_columns = self.objective.shape
-        return self.objective.linear.chunks(max(n_columns * n_rows // (_OUTER_BYTES >> 21), 1), dense=True)
-
-    def _definite(self, products: Array, blocks: Array | None, dtype: Any) -> Array:
-        """Put the Hessian together from the two sums over samples, and see to its definiteness."""
-        objective = self.objective
-        n_rows, n_columns = objective.shape
-        xp, device = objective.backend.xp, objective.backend.device
-        identity = xp.eye(n_rows, dtype=dtype, device=device)
-        l2 = xp.zeros((n_rows, 1), dtype=dtype, device=device)
-        # Without a penalty, the rounding of the gradient meets nothing else along collinear features.
-        jitter = max(1e-14, 8.0 * xp.finfo(objective.linear.dtype).eps)
-        if objective.l2_rows is not None:
-            l2, jitter = xp.astype(objective.l2_rows, dtype), max(1e-14, 8.0 * xp.finfo(dtype).eps)
-        if blocks is None:
-            return products + identity * (l2 + jitter * xp.max(products))
-        cube = xp.reshape(blocks, (n_rows, n_columns, n_rows))
-        cube = xp.permute_dims(cube, (1, 0, 2))  # (n_columns, n_rows, n_rows): the diagonal blocks
-        size = xp.max(cube)
-        among = xp.eye(n_columns, dtype=dtype, device=device)
-        diagonal = cube + identity * (l2 + jitter * size)
-        # A penalty that is lost in rounding does not decide.
-        lost = l2 <= xp.finfo(objective.linear.dtype).eps * size
-        common = identity * xp.where(lost, size / n_columns, xp.zeros_like(l2))
-        spread = among[:, None, :, None] * diagonal[:, :, None, :] + common[None, :, None, :]
-        return xp.reshape(spread, products.shape) - products
+        with self.objective.backend.scope():
+            return self.objective.hessian_matrix().at(self._probabilities, self.axis)
 
     def _probabilities(self, rows: Array) -> Array:
         logits = along_axis(linear_logits(self.params, rows), self.axis)
@@ -231,11 +166,3 @@ class LinearCurvature:
             objective.passes += 0.5
         for number, (rows, targets) in enumerate(objective.linear.chunks(objective.n_columns)):
             yield rows, targets, None if self._kept is None else self._kept[number]
-
-
-def _with_ones(features: Array, *, bias: bool) -> Array:
-    """Append the constant feature of the bias."""
-    if not bias:
-        return features
-    xp = array_namespace(features)
-    return xp.concat((features, xp.ones_like(features[:, :1])), axis=1)

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sums over rows that make a metric, and the choice among its forms; see :mod:`softmax_xp.objectives.metric`."""
 
-__all__ = ["metric_of_rows"]
+__all__ = ["drawn", "metric_of_rows"]
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from softmax_xp.backend import array_namespace, scalar
+from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.data.order import philox
-from softmax_xp.data.sparse import is_sparse, squared_entries, to_dense
+from softmax_xp.data.sparse import is_sparse, squared_entries, take_rows, to_dense
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.metric import CentredMetric, ClassMetric, DenseMetric, DiagonalMetric, LowRankMetric
+from softmax_xp.ops.definite import definite_inverse
 from softmax_xp.solvers.contract import Metric
 from softmax_xp.typing import Array
 
@@ -22,8 +23,8 @@ _DENSE_LIMIT = 2500
 _RANK = 128
 # The inverses of all classes may take this many bytes, or this share of the data.
 _CLASS_BYTES, _CLASS_SHARE = 1 << 26, 1 / 6
-# Entries of the sample, scaled, that are kept from class to class; or a sixteenth of the data.
-_SMALL_SAMPLE = 1 << 19
+# Entries of the weights of all classes that are kept while the samples are drawn; or a sixteenth of the data.
+_SMALL_WEIGHTS = 1 << 20
 # The work of building them, against that of a pass, in which a product of the same size takes about four times as long.
 _CLASS_WORK = 32
 # The work of the inverses for sparse data, against the entries that a pass multiplies at a twentieth of the speed.
@@ -94,41 +95,63 @@ class _Builder:
         """Tell whether an inverse for each class is worth its memory and its work."""
         itemsize = 8 if self.linear.dtype == self.xp.float64 else 4
         allowed = max(_CLASS_BYTES, _CLASS_SHARE * self.n_samples * self.n_features * itemsize)
-        work = min(self.sample, self.n_samples) * self.n_rows + 3 * self.n_rows**2
+        work = min(self._drawn(), self.n_samples) * self.n_rows + 3 * self.n_rows**2
         few: bool = self.n_columns * self.n_rows**2 * itemsize <= allowed
         cheap: bool = work <= 4 * _CLASS_WORK * self.n_samples
         return few and cheap
 
     def classes(self) -> Metric:
-        """Sum and invert class by class, so that only the inverses are ever held together."""
-        xp, objective, dtype = self.xp, self.objective, self.linear.dtype
-        weights = [self.weights(self.linear.rows(rows), targets) for rows, targets in self._chunks()]
-        counted = sum(part.shape[0] for part in weights)
-        small = counted * self.n_rows <= max(_SMALL_SAMPLE, self.n_samples * self.n_features // 16)
-        kept = [self._features(self.linear.rows(rows)) for rows, _ in self._chunks()] if small else None
-        scale = objective.total_scale() * (self.n_samples / counted)
+        """Sum and invert class by class, so that only the inverses are ever held together.
+
+        Few samples are in doubt about a class: of all they would be a small part, and so would be the information in a
+        sample of all. So the samples are drawn for each class, in proportion to their weights, and count alike.
+        """
+        xp, linear, dtype = self.xp, self.linear, self.linear.dtype
+        every = self.n_samples // min(self.n_samples, self._candidates())
+        chunks = linear.chunks(self.n_columns, every=every)
+        parts = [self.weights(linear.rows(rows), targets) for rows, targets in chunks]
+        weights = xp.concat(parts) if len(parts) > 1 else parts[0]  # (n_candidates, n_columns)
+        counted = weights.shape[0]
+        masses = xp.sum(weights, axis=0)
+        scale = self.objective.total_scale() * (self.n_samples / counted)
         l2 = self._l2(dtype)
         identity = xp.eye(self.n_rows, dtype=dtype, device=self.backend.device)
         jitter = self._jitter()
-        largest = scale * xp.max(xp.stack([xp.max(xp.sum(part, axis=0)) for part in weights]))
-        floor = jitter * largest + xp.finfo(dtype).smallest_normal
+        floor = jitter * scale * xp.max(masses) + xp.finfo(dtype).smallest_normal
+        n_drawn = self._drawn()
+        everyone = self._features(linear.rows(linear.X)) if every == 1 and counted <= n_drawn else None
 
         def inverse(column: int) -> Array:
-            total = None
-            sample = (self._features(self.linear.rows(rows)) for rows, _ in self._chunks()) if kept is None else kept
-            for features, weight in zip(sample, weights, strict=True):
-                weighted = features * xp.sqrt(weight[:, column])[:, None]
-                product = weighted.T @ weighted
-                total = product if total is None else total + product
-            total = total * scale + identity * (l2 + floor)
+            if everyone is not None:
+                weighted = everyone * xp.sqrt(weights[:, column])[:, None]
+                total = (weighted.T @ weighted) * scale
+            else:
+                features = self._features(linear.rows(self._taken(every * drawn(weights[:, column], n_drawn))))
+                total = (features.T @ features) * (scale * masses[column] / n_drawn)
+            total = total + identity * (l2 + floor)
             # To a unit diagonal first: what is then small by the jitter's measure is small by rounding's.
             root = 1.0 / xp.sqrt(xp.linalg.diagonal(total))
-            solved = xp.linalg.inv(total * root[:, None] * root + identity * jitter)
+            solved = definite_inverse(total * root[:, None] * root + identity * jitter)
             return solved * root[:, None] * root
 
         inverses = list(self.backend.map_chunks(inverse, range(self.n_columns)))
-        objective.passes += 0.5 * (1 + self.n_columns) * counted / self.n_samples
+        read = counted + self.n_columns * min(n_drawn, counted)
+        self.objective.passes += 0.5 * read / self.n_samples
         return self._centre(ClassMetric(xp.stack(inverses)), None)
+
+    def _drawn(self) -> int:
+        """Return how many samples stand for a class: enough for an inverse that is off by no more than its form."""
+        return max(2 * self.n_rows, 1024)
+
+    def _candidates(self) -> int:
+        """Return from how many samples to draw: eight times as many, if their weights for all classes are small."""
+        small: int = max(_SMALL_WEIGHTS, self.n_samples * self.n_features // 16) // self.n_columns
+        return max(self._drawn(), min(8 * self._drawn(), small))
+
+    def _taken(self, places: Array) -> Array:
+        """Return a copy of some rows."""
+        X = self.linear.X
+        return take_rows(X, places) if is_sparse(X) else self.xp.take(X, places, axis=0)
 
     def dense(self) -> Metric:
         """Invert the shared M; correct its diagonal for each class."""
@@ -148,7 +171,7 @@ class _Builder:
         jitter = self._jitter()
         total = total + identity * (self._l2(wide) + jitter * xp.max(total) + xp.finfo(wide).smallest_normal)
         root = 1.0 / xp.sqrt(xp.linalg.diagonal(total))
-        solved = xp.linalg.inv(total * root[:, None] * root + identity * jitter)
+        solved = definite_inverse(total * root[:, None] * root + identity * jitter)
         metric = DenseMetric(solved * root[:, None] * root)
         return self._centre(metric, self._roots(sums, scale)) if self.centred else metric
 
@@ -269,6 +292,14 @@ class _Builder:
             counts = l2 > self.xp.finfo(l2.dtype).eps
             gain = self.xp.where(counts, 1.0 / self.xp.where(counts, l2, 1.0), self.xp.zeros_like(l2))
         return CentredMetric(metric, roots, gain)
+
+
+def drawn(weights: Array, count: int) -> Array:
+    """Draw places in proportion to their weights, evenly along their sum, so that the draw is the same each time."""
+    xp = array_namespace(weights)
+    reached = xp.cumulative_sum(weights)
+    targets = (xp.arange(count, dtype=weights.dtype, device=backend_of(weights).device) + 0.5) * (reached[-1] / count)
+    return xp.clip(xp.searchsorted(reached, targets), 0, weights.shape[0] - 1)
 
 
 def _nystrom(sketch: Array, block: Array, diagonal: Array) -> LowRankMetric:

@@ -175,13 +175,15 @@ class Objective(Protocol):
         """
         ...
 
-    def certificate(self, point: Array) -> Certified:
+    def certificate(self, point: Array, tol: float = 0.0) -> Certified:
         """Prove how far a point is from the minimum: about one pass over the data.
 
         Parameters
         ----------
         point : array of shape (n_rows, n_columns)
             Where.
+        tol : float, default: 0.0
+            How small a bound is asked for.
 
         Returns
         -------

@@ -136,7 +136,7 @@ class _Stopping:
 
     def prove(self, now: Evaluation) -> Certificate:
         """Certify a point."""
-        self.certified = self.objective.certificate(now.point)
+        self.certified = self.objective.certificate(now.point, 0.0 if self.by_gradient else self.tol)
         return self.certified.certificate
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from softmax_xp.backend import backend_of
-from softmax_xp.objectives import curvature as module
+from softmax_xp.objectives import matrix as module
 from tests.backends import load
 from tests.objectives.convex_problems import PROBLEMS, coefficients_for
 from tests.objectives.convex_reference import hessian, lift, make, point_of

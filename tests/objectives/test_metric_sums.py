@@ -90,6 +90,30 @@ def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, row
         assert isinstance(metric.inner, DenseMetric if shared else ClassMetric)
 
 
+def test_a_draw_stands_for_all_samples():
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((6000, 5)) * np.asarray([1.0, 30.0, 0.1, 1.0, 1.0])
+    coefficients = np.concatenate([rng.standard_normal((5, 3)) / np.std(X, axis=0)[:, None], np.zeros((1, 3))])
+    y = np.argmax(X @ coefficients[:-1] + rng.gumbel(size=(6000, 3)), axis=1)
+    problem = PROBLEMS["softmax"].but(X=X, y=y, n_classes=3)
+    objective = make(problem, NUMPY)
+    point = point_of(objective, NUMPY, coefficients)
+    passes = objective.passes
+    drawn = objective.curvature(point).metric()
+    # Of the 6000 samples all have their logits computed, and 1024 are read for each class.
+    assert objective.passes - passes == 0.5 * (6000 + 3 * 1024) / 6000
+    exact = blocks_of(scaled_hessian(objective, problem, coefficients), objective.shape)
+    for inverse, block in zip(drawn.inner.inverse, exact, strict=True):
+        ratios = np.linalg.eigvals(inverse @ block).real
+        assert 0.8 < ratios.min() <= ratios.max() < 1.25
+
+
+def test_samples_are_drawn_as_often_as_their_weights_say(backend):
+    weights = np.asarray([0.0, 3.0, 0.0, 1.0, 4.0, 0.0])
+    drawn = backend.to_numpy(module.drawn(backend.asarray(weights), 16))
+    np.testing.assert_array_equal(np.bincount(drawn, minlength=6), [0, 6, 0, 2, 8, 0])
+
+
 def test_at_zero_one_inverse_serves_all_classes():
     objective = make(PROBLEMS["softmax"], NUMPY)
     metric = objective.curvature(objective.start()).metric()

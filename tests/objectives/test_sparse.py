@@ -263,3 +263,17 @@ def test_logits_are_kept_where_they_are_small_beside_what_a_fit_holds():
     assert keeps(sp.csr_array((10**6, 10**5 + 10**5)), 3)
     assert not keeps(np.broadcast_to(0.0, (10**6, 47)), 3)
     assert keeps(np.broadcast_to(0.0, (10**6, 48)), 3)
+
+
+def test_a_metric_of_drawn_samples_is_that_of_dense_data():
+    X = np.where(np.random.default_rng(1).uniform(size=(3000, 6)) < 0.5, random_dense(3000, 6), 0.0)
+    y = np.arange(3000) % 3
+    loss = CrossEntropy()
+    metrics = []
+    for rows in (X, as_rows(as_sparse(sp.csr_array(X)), X.dtype)):
+        targets = loss.prepare(y, 3, dtype=X.dtype)
+        made = ConvexObjective(LinearObjective(rows, targets, loss, None, X.dtype), 3, l2=0.01)
+        metrics.append(made.curvature(0.1 + made.start() + np.arange(3)).metric())
+    ours, theirs = (metric.inner.inverse for metric in metrics)
+    assert ours.shape == (3, 7, 7)
+    close(ours, theirs)

@@ -56,9 +56,9 @@ def problems(draw):
     return problem, draw(st.sampled_from(["float32", "float64"])), rng
 
 
-@given(problems(), st.sampled_from([0.0, 0.1, 1.0, 10.0]))
+@given(problems(), st.sampled_from([0.0, 0.1, 1.0, 10.0]), st.sampled_from([0.0, 1e-8, 1e-4, 1.0]))
 @settings(max_examples=200)
-def test_the_bound_is_never_below_the_truth(drawn, size):
+def test_the_bound_is_never_below_the_truth(drawn, size, tol):
     problem, dtype, rng = drawn
     objective, exact = make(problem, NUMPY, dtype), lift(problem, dtype, np.longdouble)
     optimum = minimum(lift(problem, dtype))
@@ -66,7 +66,7 @@ def test_the_bound_is_never_below_the_truth(drawn, size):
     points = [size * away, optimum, optimum + 1e-3 * size * away, optimum + 1e-8 * size * away]
     for coefficients in points:
         given_point = point_of(objective, NUMPY, coefficients)
-        point, certificate = objective.certificate(given_point)
+        point, certificate = objective.certificate(given_point, tol)
         fitted = stacked(objective, NUMPY, point).astype(np.longdouble)
         assert gap(exact, fitted, optimum) <= certificate.bound
         assert np.isfinite(certificate.bound)
@@ -83,3 +83,14 @@ def test_the_bound_is_zero_at_the_minimum(drawn):
     objective = make(problem, NUMPY)
     bound = objective.certificate(point_of(objective, NUMPY, minimum(lift(problem)))).certificate.bound
     assert bound <= 1e-12
+
+
+@given(problems(), st.sampled_from([1e-8, 1e-4, 1e-2]), st.floats(-9.0, 0.0))
+@settings(max_examples=100)
+def test_what_a_tolerance_leaves_undone_costs_little_of_it(drawn, tol, logarithm):
+    problem, dtype, rng = drawn
+    objective = make(problem, NUMPY, dtype)
+    away = rng.standard_normal(problem.shape) / np.concatenate([objective.scale, [[1.0]]])[: problem.shape[0]]
+    point = point_of(objective, NUMPY, minimum(lift(problem, dtype)) + 10.0**logarithm * away)
+    best, enough = (objective.certificate(point, each).certificate.bound for each in (0.0, tol))
+    assert enough <= 1.05 * best + 0.1 * tol

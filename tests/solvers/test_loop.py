@@ -55,11 +55,11 @@ def test_a_point_whose_better_bias_has_a_larger_gradient_is_not_the_last(monkeyp
     objective = Quadratic(1.0)
     honest = objective.certificate
 
-    def worse(point):
-        point, certificate = honest(point)
+    def worse(point, tol):
+        point, certificate = honest(point, tol)
         return point, type(certificate)(certificate.bound, certificate.value, 5.0 * certificate.gradient_norm)
 
-    monkeypatch.setattr(objective, "certificate", lambda point: type(honest(point))(*worse(point)))
+    monkeypatch.setattr(objective, "certificate", lambda point, tol: type(honest(point))(*worse(point, tol)))
     solution = run(objective, [0.1, 9e-7, 6e-7, 4e-7, 1e-7], stopping="gradient")
     assert solution.status is Status.GRADIENT
     assert solution.n_iter == 5
@@ -136,11 +136,11 @@ def test_an_interrupt_during_a_certificate_or_a_callback_is_one_too():
     objective = Quadratic(1.0)
     honest, calls = objective.certificate, []
 
-    def certificate(point):
+    def certificate(point, tol):
         calls.append(1)
         if len(calls) == 1:
             raise KeyboardInterrupt
-        return honest(point)
+        return honest(point, tol)
 
     objective.certificate = certificate
     solution = run(objective, [0.5, 1e-9])
@@ -179,7 +179,7 @@ def test_iterations_without_progress_end_at_the_floor_with_the_best_of_them():
     honest = objective.certificate
     # Two ways to look at the same noise: the values are all 1 to rounding, the estimates are not.
     objective.measures = lambda point, value, gradient: np.asarray([value, gradient[0, 0], point[0, 0]])
-    objective.certificate = lambda point: honest(point)._replace(certificate=Certificate(point[0, 0], 1.0, 0.0))
+    objective.certificate = lambda at, tol: honest(at, tol)._replace(certificate=Certificate(at[0, 0], 1.0, 0.0))
     noise = 1e-9 * (1.0 + np.random.default_rng(1).uniform(size=200))
     solution = run(objective, [0.1, *noise], tol=1e-30)
     assert solution.status is Status.FLOOR
@@ -275,4 +275,5 @@ def test_the_passes_of_a_small_fit_are_known():
     metric = solution.history[0]["passes"] - 1
     assert 0 < metric <= 2.0
     assert solution.n_iter < 8  # then there was one metric
-    assert solution.passes == 1 + metric + solution.n_iter + 1
+    # Here the bias is as good as `tol` asks for; the gradient where it is not the best takes a product of its own.
+    assert solution.passes == 1 + metric + solution.n_iter + 1.5

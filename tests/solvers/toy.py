@@ -89,7 +89,7 @@ class Quadratic:
         estimate = float(value) - self.lowest if self.penalised else inf
         return np.asarray([value, np.max(np.abs(gradient)), estimate])
 
-    def certificate(self, point: np.ndarray) -> Certified:
+    def certificate(self, point: np.ndarray, tol: float = 0.0) -> Certified:
         self.certificates += 1
         self.passes += 1
         if self.function is not None:
