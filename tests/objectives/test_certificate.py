@@ -8,7 +8,9 @@ long doubles, so that a gap of 1e-16 is known to three digits.
 import numpy as np
 import pytest
 
+from softmax_xp.objectives import bias
 from softmax_xp.objectives import certificate as module
+from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.solvers import SOLVERS, minimise
 from tests.backends import load
 from tests.objectives.convex_problems import PROBLEMS, coefficients_for
@@ -52,6 +54,22 @@ def test_is_never_below_the_truth_at_any_point(problem, dtype, size):
     objective = make(problem, NUMPY, dtype)
     for seed in range(3):
         check(objective, problem, dtype, point_of(objective, NUMPY, coefficients_for(problem, seed=seed, size=size)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [0.01, 1.0, 10.0])
+def test_is_never_below_the_truth_where_neither_logits_nor_curvatures_are_computed_twice(
+    monkeypatch, problem, dtype, size
+):
+    monkeypatch.setattr(LinearObjective, "keeps_logits", lambda *_: False)
+    monkeypatch.setattr(bias, "_MANY", 1)
+    objective = make(problem, NUMPY, dtype)
+    point = point_of(objective, NUMPY, coefficients_for(problem, size=size))
+    for tol in (0.0, 1e-6):
+        certificate = objective.certificate(point, tol).certificate
+        exact = lift(problem, dtype, np.longdouble)
+        fitted = stacked(objective, NUMPY, objective.certificate(point, tol).point).astype(np.longdouble)
+        assert gap(exact, fitted, minimum_of(problem, dtype)) <= certificate.bound < np.inf
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -173,7 +191,7 @@ def test_without_the_exact_transport_the_bound_would_be_wrong(monkeypatch, one_c
     moved = minimum_of(problem, "float64").copy()
     moved[-1, -1] += 0.5
     point = point_of(objective, NUMPY, moved)
-    monkeypatch.setattr(module, "_BIAS_STEPS", 0)  # all is left to the transport
+    monkeypatch.setattr(bias, "_STEPS", 0)  # all is left to the transport
     honest = objective.certificate(point)
     np.testing.assert_array_equal(honest.point, point)
     monkeypatch.setattr(module._Bound, "_transported", lambda self, p: p)
