@@ -64,7 +64,8 @@ class BiasProblem:
         self.scale = reciprocal_total(self._targets(linear.targets))
         self.passes = 0.0
         self._kept: list[Array] | None = None
-        self._summed: tuple[Array, tuple[Array, Array]] | None = None  # and where
+        self._columns: tuple[Array, Array, Array | None] | None = None  # where, and the sums there
+        self._counts: Array | None = None
 
     @property
     def keeps_logits(self) -> bool:
@@ -104,45 +105,51 @@ class BiasProblem:
         return first
 
     def columns(self) -> tuple[Array, Array]:
-        """Return the sums over samples of ``mass * p`` and of ``t``: half a pass."""
-        if self._summed is not None and self._summed[0] is self.bias:
-            return self._summed[1]
-        xp, samples = self.backend.xp, self.axis + 1
-
-        def chunk_columns(item: tuple[Array, Targets, Array | None]) -> tuple[Array, Array]:
-            mass, t = self.mass_and_targets(item[1])
-            return xp.sum(mass * self.probabilities(item[0], item[2]), axis=samples), xp.sum(t, axis=samples)
-
-        columns, counts = None, None
-        for column, count in self.backend.map_chunks(chunk_columns, self.chunks()):
-            columns = column if columns is None else columns + column
-            counts = count if counts is None else counts + count
-        assert columns is not None and counts is not None  # noqa: S101, PT018 - there is at least one chunk
-        self._summed = self.bias, (columns, counts)
-        return columns, counts
+        """Return the sums over samples of ``mass * p`` and of ``t``: half a pass, once for each bias."""
+        if self._columns is None or self._columns[0] is not self.bias:
+            self._columns = self.bias, *self._sums(bent=self.n_columns < _MANY)
+        if self._counts is None:
+            xp, samples = self.backend.xp, self.axis + 1
+            chunks = self.linear.chunks(self.n_columns)
+            parts = [xp.sum(self.mass_and_targets(self._targets(targets))[1], axis=samples) for _, targets in chunks]
+            self._counts = xp.sum(xp.stack(parts), axis=0)
+        return self._columns[1], self._counts
 
     def curvature(self) -> Array:
-        """Return the sum over samples of ``mass * (diag(p) - p p')``, (n_columns, n_columns): half a pass."""
+        """Return the sum over samples of ``mass * (diag(p) - p p')``, (n_columns, n_columns); no pass for few."""
         xp = self.backend.xp
-
-        def chunk_curvature(item: tuple[Array, Targets, Array | None]) -> Array:
-            p = self.probabilities(item[0], item[2])
-            mass = self.loss.mass(item[1])
-            weighted = p if mass is None else (mass[None, :] if self.axis == 0 else mass[:, None]) * p
-            if self.n_columns == 1:
-                return xp.reshape(xp.sum(weighted * (1.0 - p)), (1, 1))
-            return weighted @ p.T if self.axis == 0 else weighted.T @ p
-
-        total = None
-        for part in self.backend.map_chunks(chunk_curvature, self.chunks()):
-            total = part if total is None else total + part
-        assert total is not None  # noqa: S101 - there is at least one chunk
+        known = None if self._columns is None or self._columns[0] is not self.bias else self._columns[2]
+        total = self._sums(bent=True)[1] if known is None else known
+        assert total is not None  # noqa: S101 - it was asked for
         if self.n_columns == 1:
             return total
         # Its rows sum to zero; as sums over the other classes the diagonal is right even where each p is 0 or 1.
         identity = xp.eye(self.n_columns, dtype=self.dtype, device=self.backend.device)
         others = total * (1.0 - identity)
         return identity * xp.sum(others, axis=1) - others
+
+    def _sums(self, *, bent: bool) -> tuple[Array, Array | None]:
+        """Return the sums over samples of ``mass * p`` and, if asked for, of ``mass * p p'``."""
+        xp, samples = self.backend.xp, self.axis + 1
+
+        def chunk_sums(item: tuple[Array, Targets, Array | None]) -> tuple[Array, Array | None]:
+            p = self.probabilities(item[0], item[2])
+            mass = self.loss.mass(item[1])
+            weighted = p if mass is None else (mass[None, :] if self.axis == 0 else mass[:, None]) * p
+            columns = xp.sum(weighted, axis=samples)
+            if not bent:
+                return columns, None
+            if self.n_columns == 1:
+                return columns, xp.reshape(xp.sum(weighted * (1.0 - p)), (1, 1))
+            return columns, weighted @ p.T if self.axis == 0 else weighted.T @ p
+
+        columns, curvature = None, None
+        for column, part in self.backend.map_chunks(chunk_sums, self.chunks()):
+            columns = column if columns is None else columns + column
+            if part is not None:
+                curvature = part if curvature is None else curvature + part
+        assert columns is not None  # noqa: S101 - there is at least one chunk
+        return columns, curvature
 
     def probabilities(self, rows: Array, logits: Array | None) -> Array:
         """Return those of some rows, as they are stored, with their logits without the bias if these are known."""
@@ -225,10 +232,10 @@ def polished_bias(
     xp = problem.backend.xp
     given = problem.bias
     if problem.keeps_logits:
-        first = problem.polish(enough)
+        first = problem.polish(max(enough, float(xp.finfo(narrow).eps)))
         best = xp.astype(problem.bias, narrow)
     else:
-        # Finer than the bias can be, nothing is worth a product with the data in the widest float.
+        # What is finer than the bias can be is not worth a product with the data in the widest float.
         rough = BiasProblem(linear, params, n_columns, narrow)
         first = rough.polish(enough)
         best, problem.passes = rough.bias, rough.passes

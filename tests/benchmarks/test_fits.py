@@ -71,8 +71,8 @@ def test_a_fit_of_ours_that_is_out_of_time_ends_the_climb():
         return tol
 
     outcomes, tolerances = climb(fit, lambda tol: tol, {"a": 1e-3, "b": 0.0})
-    assert list(outcomes) == list(LADDER[:2])
-    assert tolerances == {"a": LADDER[0], "b": None}
+    assert list(outcomes) == list(LADDER[:3])
+    assert tolerances == {"a": LADDER[1], "b": None}
 
 
 def limited(call, seconds):
