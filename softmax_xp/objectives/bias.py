@@ -74,14 +74,15 @@ class BiasProblem:
 
     def has_cheap_products(self) -> bool:
         """Tell whether a further product with the data costs less than a further step."""
-        n_samples, n_features = self.linear.X.shape
-        entries = self.linear.X.data.shape[0] if is_sparse(self.linear.X) else n_samples * n_features
-        return not self.keeps_logits or bool(entries <= _NARROW * n_samples)
+        shape: tuple[int, int] = self.linear.X.shape
+        n_samples, n_features = shape
+        entries: int = self.linear.X.data.shape[0] if is_sparse(self.linear.X) else n_samples * n_features
+        return not self.keeps_logits or entries <= _NARROW * n_samples
 
     def polish(self, enough: float) -> float:
         """Make the bias optimal for the weight, or its slope ``enough``; return the slope that it had."""
         xp = self.backend.xp
-        enough = max(4.0 * float(xp.finfo(self.dtype).eps), enough)
+        enough = max(4.0 * xp.finfo(self.dtype).eps, enough)
         first = smallest = last = inf
         best, share, idle = self.bias, 1.0, 0
         curvature: Array | None = None
@@ -232,7 +233,7 @@ def polished_bias(
     xp = problem.backend.xp
     given = problem.bias
     if problem.keeps_logits:
-        first = problem.polish(max(enough, float(xp.finfo(narrow).eps)))
+        first = problem.polish(max(enough, xp.finfo(narrow).eps))
         best = xp.astype(problem.bias, narrow)
     else:
         # What is finer than the bias can be is not worth a product with the data in the widest float.
@@ -263,7 +264,7 @@ def _newton_step(residual: Array, curvature: Array) -> tuple[Array, Array]:
     size = xp.clip(xp.max(curvature), min=finfo.smallest_normal**0.5)
     # One constant added to all classes changes nothing: curvature there is free to choose.
     common = size / n if n > 1 else 0.0
-    jitter = max(1e-13, 4.0 * float(finfo.eps))
+    jitter = max(1e-13, 4.0 * finfo.eps)
     step = xp.linalg.solve(curvature + common + jitter * size * identity, residual[:, None])[:, 0]
     reach = xp.max(step) - xp.min(step) if n > 1 else xp.max(xp.abs(step))
     share = xp.clip(xp.log1p(reach), min=1.75) / xp.where(reach > 0, reach, xp.ones_like(reach))

@@ -114,7 +114,7 @@ class HessianMatrix:
     def _chunks(self) -> Iterator[tuple[tuple[Array, Targets], Array | None]]:
         """Yield the data in chunks whose outer products stay in the cache, with the features of small data."""
         linear = self.objective.linear
-        columns = max(self.n_columns * self.n_rows // (_OUTER_BYTES >> 21), 1)  # as many as the Hessian has
+        columns = max(self.n_columns * self.n_rows // (_OUTER_BYTES >> 19), 1)  # as many as the Hessian has
         if self._kept is None and 8 * linear.X.shape[0] * self.n_rows <= _KEPT_BYTES:
             self._kept = [self._features(linear.rows(rows)) for rows, _ in linear.chunks(columns, dense=True)]
         for number, chunk in enumerate(linear.chunks(columns, dense=True)):

@@ -16,9 +16,12 @@ from softmax_xp.typing import Array, LinearParams
 
 # Measured with OpenBLAS on 2 cores for 10 .. 1000 classes: benchmarks/full_batch.py prints the passes.
 _CLASS_MAJOR_LIMIT = 128
-# Bytes of one chunk's logits and of its rows of X on a CPU: both then stay in the shared L3 cache between the passes
-# over them. Smaller chunks, for the L2, were slower: each product has a fixed cost, and so has each call.
-_CPU_LOGITS_BYTES, _CPU_ROWS_BYTES = 1 << 21, 1 << 22
+# Bytes of one chunk's logits and of its rows of X on a CPU. The rows then stay in the shared L3 cache between the two
+# products; smaller chunks were slower: each product has a fixed cost, and so has each call. The logits, which meet ten
+# operations, stay in the L2; four times as many, where features are few, made a pass take twice as long.
+_CPU_LOGITS_BYTES, _CPU_ROWS_BYTES = 1 << 19, 1 << 22
+# The logits of a chunk of sparse rows, each of which makes a part of the gradient as large as the weight.
+_SPARSE_LOGITS_BYTES = 1 << 21
 # An accelerator wants large products; the bound keeps temporaries small beside the data.
 _ACCELERATOR_BYTES = 1 << 28
 _LEAST_CHUNK_ROWS = 256
@@ -40,7 +43,7 @@ def chunk_rows(n_features: int, n_classes: int, itemsize: int, backend: Backend)
 
 def most_chunks(n_samples: int, n_classes: int, itemsize: int) -> int:
     """Return into how many chunks at most a pass on a CPU is worth cutting, by the size of the logits alone."""
-    return max(n_samples * n_classes * itemsize // _CPU_LOGITS_BYTES, 1)
+    return max(n_samples * n_classes * itemsize // _SPARSE_LOGITS_BYTES, 1)
 
 
 def row_slices(n_samples: int, rows: int) -> Iterator[slice]:

@@ -46,7 +46,7 @@ def test_the_ladder_is_climbed_until_every_peer_is_reached():
         asked.append(tol)
         return 1.0 + tol / 2
 
-    outcomes, tolerances = climb(fit, lambda objective: objective, {"loose": 1.0006, "tight": 1.0 + 1e-5})
+    outcomes, tolerances = climb(fit, lambda objective: objective, {"loose": 1.006, "tight": 1.0 + 1e-4})
     assert asked == list(LADDER[:3])
     assert tolerances == {"loose": LADDER[0], "tight": LADDER[2]}
     assert outcomes == {tol: 1.0 + tol / 2 for tol in LADDER[:3]}
