@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The largest memory of a fit over the data's own size, each fit in a process of its own.
 
-Memory is counted from just before the data are made, when everything is imported and a small fit has been made, to
-the peak of the fit; so 1.0 means that nothing but the data is held.
+Memory is that of the data and what the process grows by from just before the fit, when everything is imported, a small
+fit has been made, and what making the data has freed is returned to the system, to the peak of the fit; so 1.0 means
+that nothing but the data is held.
 """
 
 __all__ = ["CONTESTANTS", "DATA", "DTYPES", "TARGET", "measure"]
@@ -48,7 +49,7 @@ def measure(
     Table
         One line for each fit.
     """
-    lines, notes = [], ["memory/data: largest growth of the process, from before loading to the end of the fit"]
+    lines, notes = [], ["memory/data: 1 + the largest growth of the process during the fit / the size of the data"]
     for name in data:
         for dtype in dtypes:
             for contestant in contestants:

@@ -14,6 +14,7 @@ __all__ = [
     "deadline",
     "fit_ratio",
     "mean_objective",
+    "no_worse",
     "quietly",
     "race_fits",
 ]
@@ -23,7 +24,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -133,37 +134,41 @@ def mean_objective(X: Any, y: Any, coef: Any, intercept: Any, C: float) -> float
     return (total + float((coef * coef).sum()) / (2 * C)) / n_samples
 
 
+def no_worse(objective: float, goal: float) -> bool:
+    """Tell whether an objective is at most a peer's, but for rounding."""
+    return objective <= goal + _SLACK * abs(goal)
+
+
 def climb(
-    fit: Callable[[float], Outcome], objective: Callable[[Outcome], float], goals: Mapping[str, float]
+    fit: Callable[[float], Outcome], reaches: Callable[[Outcome, str], bool], peers: Iterable[str]
 ) -> tuple[dict[float, Outcome], dict[str, float | None]]:
-    """Fit at tighter and tighter tolerances until every goal is reached.
+    """Fit at tighter and tighter tolerances until every peer is reached.
 
     Parameters
     ----------
     fit : callable
         Takes a tolerance of the ladder; may raise OutOfTimeError, which ends the climb.
-    objective : callable
-        Takes what `fit` returned.
-    goals : mapping of str to float
-        Peer -> its objective.
+    reaches : callable
+        Takes what `fit` returned, and a peer; tells whether the one is as good as the other.
+    peers : iterable of str
+        Their names.
 
     Returns
     -------
     outcomes : dict of float to object
         What `fit` returned, by tolerance.
     tolerances : dict of str to float or None
-        Peer -> the first tolerance whose objective is no worse than the peer's.
+        Peer -> the first tolerance at which it was reached.
     """
     outcomes: dict[float, Outcome] = {}
-    tolerances: dict[str, float | None] = dict.fromkeys(goals)
+    tolerances: dict[str, float | None] = dict.fromkeys(peers)
     for tol in LADDER:
         try:
             outcomes[tol] = fit(tol)
         except OutOfTimeError:
             break
-        reached = objective(outcomes[tol])
-        for peer, goal in goals.items():
-            if tolerances[peer] is None and reached <= goal + _SLACK * abs(goal):
+        for peer, reached_at in tolerances.items():
+            if reached_at is None and reaches(outcomes[tol], peer):
                 tolerances[peer] = tol
         if None not in tolerances.values():
             break

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How much memory this process, or the device, holds: without a dependency, from what the system counts."""
 
-__all__ = ["device_pool_bytes", "forget_peak", "peak_bytes", "resident_bytes"]
+__all__ = ["device_pool_bytes", "forget_peak", "peak_bytes", "resident_bytes", "return_free_memory"]
 
 import contextlib
+import ctypes
+import gc
 import importlib
 import sys
 from pathlib import Path
@@ -56,3 +58,11 @@ def _status(key: str) -> int | None:
             if line.startswith(f"{key}:"):
                 return int(line.split()[1]) * 1024
     return None
+
+
+def return_free_memory() -> None:
+    """Give memory that is no longer used back to the system, as far as its C library can be told to."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -24,6 +24,7 @@ from benchmarks.fits import (
     deadline,
     fit_ratio,
     mean_objective,
+    no_worse,
     quietly,
     race_fits,
 )
@@ -151,8 +152,9 @@ class _Race:
     def lines(self) -> list[Line]:
         """Fit, repeat in turn, and compare."""
         peers, stopped = self._fit_peers()
-        goals = {solver: fit.objective for solver, fit in peers.items()}
-        outcomes, tolerances = climb(self._fit_ours, lambda fit: fit.objective, goals)
+        outcomes, tolerances = climb(
+            self._fit_ours, lambda fit, solver: no_worse(fit.objective, peers[solver].objective), peers
+        )
         if stopped:
             beside = min([_TOL_BESIDE_STOPPED, *(tol for tol in tolerances.values() if tol is not None)])
             tolerances |= dict.fromkeys(stopped, beside)

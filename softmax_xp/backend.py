@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain, islice
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -184,8 +185,11 @@ class Backend:
 
     def map_chunks(self, function: Callable[[Any], Any], chunks: Iterable[Any]) -> Iterator[Any]:
         """Yield ``function(chunk)`` in the order of the chunks; on NumPy the cores work on several at once."""
-        threads = blas_threads() if self.name == "cpu" else 1
-        return ordered_map(function, chunks, threads=threads)
+        iterator = iter(chunks)
+        few = list(islice(iterator, 2))
+        if self.name != "cpu" or len(few) < 2:
+            return map(function, chain(few, iterator))
+        return ordered_map(function, chain(few, iterator), threads=blas_threads())
 
     def synchronise(self) -> None:
         """Wait until the device has finished. Only timings need it."""

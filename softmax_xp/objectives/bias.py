@@ -111,7 +111,7 @@ class BiasProblem:
             self._columns = self.bias, *self._sums(bent=self.n_columns < _MANY)
         if self._counts is None:
             xp, samples = self.backend.xp, self.axis + 1
-            chunks = self.linear.chunks(self.n_columns)
+            chunks = self.linear.chunks(self.n_columns, dtype=self.dtype)
             parts = [xp.sum(self.mass_and_targets(self._targets(targets))[1], axis=samples) for _, targets in chunks]
             self._counts = xp.sum(xp.stack(parts), axis=0)
         return self._columns[1], self._counts
@@ -188,10 +188,10 @@ class BiasProblem:
         """Yield the data with their logits, where these are few enough to keep."""
         self.passes += 0.5 if self._kept is None else 0.0
         if self._kept is None and self.keeps_logits:
-            chunks = self.linear.chunks(self.n_columns)
+            chunks = self.linear.chunks(self.n_columns, dtype=self.dtype)
             convert = self.linear.rows
             self._kept = list(self.backend.map_chunks(lambda chunk: self.logits(convert(chunk[0], self.dtype)), chunks))
-        for number, (rows, targets) in enumerate(self.linear.chunks(self.n_columns)):
+        for number, (rows, targets) in enumerate(self.linear.chunks(self.n_columns, dtype=self.dtype)):
             yield rows, self._targets(targets), None if self._kept is None else self._kept[number]
 
     def _targets(self, targets: Targets) -> Targets:

@@ -165,14 +165,16 @@ class LinearObjective:
         Returns
         -------
         bool
-            Whether it takes 8 MB or a sixteenth of dense data at most; beside sparse data, which may be smaller than
-            a few vectors of coefficients, whether it takes no more than eight of those.
+            Whether it takes 8 MB or a sixteenth of dense data at most, in bytes; beside sparse data, which may be
+            smaller than a few vectors of coefficients, whether it takes no more than eight of those.
         """
         shape: tuple[int, int] = self.X.shape
         n_samples, n_features = shape
         if n_samples * n_columns * itemsize <= _SMALL_BYTES:
             return True
-        return n_samples <= 8 * n_features if is_sparse(self.X) else 16 * n_columns <= n_features
+        if is_sparse(self.X):
+            return n_samples <= 8 * n_features
+        return 16 * n_columns * itemsize <= n_features * self._stored_itemsize
 
     def value_and_gradient(self, params: LinearParams) -> tuple[Array, LinearParams]:
         """Evaluate the objective and its gradient in one pass over the data.
@@ -242,7 +244,9 @@ class LinearObjective:
         loss = xp.sum(xp.stack(losses)) * reciprocal_total(self.targets)
         return scalar(loss), scalar(xp.sum(xp.stack(hits)) * reciprocal_total(counted))  # host: end of a pass
 
-    def chunks(self, n_classes: int, *, every: int = 1, dense: bool = False) -> Iterator[tuple[Array, Targets]]:
+    def chunks(
+        self, n_classes: int, *, every: int = 1, dense: bool = False, dtype: Any = None
+    ) -> Iterator[tuple[Array, Targets]]:
         """Yield the data in row chunks that fit the cache, each as it is stored.
 
         Parameters
@@ -253,6 +257,8 @@ class LinearObjective:
             Take each such row only, for estimates.
         dense : bool, default: False
             Cut sparse data as small as if they were dense, for a caller who writes out the zeros of a chunk.
+        dtype : dtype, optional
+            The float to which the caller will convert the rows.
 
         Yields
         ------
@@ -262,7 +268,7 @@ class LinearObjective:
             Theirs.
         """
         sparse = is_sparse(self.X)
-        parts = self._sparse_parts(n_classes) if sparse and not dense else self._parts(n_classes, every)
+        parts = self._sparse_parts(n_classes) if sparse and not dense else self._parts(n_classes, every, dtype)
         labels, distribution, weight, sample_weight, class_weight = self.targets
         for part in parts:
             if part == slice(0, labels.shape[0]) and every == 1:
@@ -280,10 +286,11 @@ class LinearObjective:
                 ),
             )
 
-    def _parts(self, n_classes: int, every: int) -> Iterator[slice] | list[slice]:
+    def _parts(self, n_classes: int, every: int, dtype: Any) -> Iterator[slice] | list[slice]:
         """Cut dense data into chunks."""
         n_samples, n_features = self.X.shape
-        step = every * chunk_rows(n_features, n_classes, self._itemsize, self.backend)
+        itemsize = 8 if dtype == self.backend.xp.float64 else self._itemsize
+        step = every * chunk_rows(n_features, n_classes, itemsize, self.backend)
         return [slice(0, n_samples)] if step >= n_samples else row_slices(n_samples, step)
 
     def _sparse_parts(self, n_classes: int) -> Iterator[slice] | list[slice]:
@@ -292,6 +299,15 @@ class LinearObjective:
         if backend.capabilities.row_chunks:
             return balanced_slices(self.X, chunk_count(self.X, most_chunks(n_samples, n_classes, self._itemsize)))
         return row_slices(n_samples, chunk_rows(0, n_classes, self._itemsize, backend))
+
+    @property
+    def _stored_itemsize(self) -> int:
+        """Return the bytes of an entry of dense data: any array can tell them by its dtype alone."""
+        xp, dtype = self.backend.xp, self.X.dtype
+        if dtype == xp.bool:
+            return 1
+        bits: int = (xp.iinfo if xp.isdtype(dtype, "integral") else xp.finfo)(dtype).bits
+        return bits // 8
 
     @property
     def _itemsize(self) -> int:

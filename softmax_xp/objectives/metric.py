@@ -151,11 +151,11 @@ class ClassMetric:
 
     Parameters
     ----------
-    inverse : array of shape (n_columns, n_rows, n_rows)
-        Of each M_c.
+    inverses : tuple of arrays of shape (some, n_rows, n_rows)
+        Of each M_c: as few arrays as can be without another copy of them all.
     """
 
-    inverse: Array
+    inverses: tuple[Array, ...]
 
     @property
     def is_calibrated(self) -> bool:
@@ -175,7 +175,11 @@ class ClassMetric:
         array of the shape of ``gradient``
             Fresh.
         """
-        return array_namespace(gradient).matmul(self.inverse, gradient.T[:, :, None])[:, :, 0].T
+        xp, columns, parts, first = array_namespace(gradient), gradient.T[:, :, None], list[Array](), 0
+        for inverse in self.inverses:
+            parts.append(xp.matmul(inverse, columns[first : first + inverse.shape[0], :, :]))
+            first += inverse.shape[0]
+        return (xp.concat(parts) if len(parts) > 1 else parts[0])[:, :, 0].T
 
 
 @final

@@ -3,7 +3,7 @@
 
 __all__ = ["drawn", "metric_of_rows"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from softmax_xp.backend import array_namespace, backend_of, scalar
@@ -23,6 +23,10 @@ _DENSE_LIMIT = 2500
 _RANK = 128
 # The inverses of all classes may take this many bytes, or this share of the data.
 _CLASS_BYTES, _CLASS_SHARE = 1 << 26, 1 / 6
+# Rows of a matrix whose inverse is worth several threads.
+_LARGE = 512
+# Inverses are kept in stacks of this many bytes.
+_STACK_BYTES = 1 << 22
 # Entries of the weights of all classes that are kept while the samples are drawn; or a sixteenth of the data.
 _SMALL_WEIGHTS = 1 << 20
 # The work of building them, against that of a pass, in which a product of the same size takes about four times as long.
@@ -128,16 +132,24 @@ class _Builder:
             else:
                 features = self._features(linear.rows(self._taken(every * drawn(weights[:, column], n_drawn))))
                 total = (features.T @ features) * (scale * masses[column] / n_drawn)
-            total = total + identity * (l2 + floor)
+                del features  # large, as all that follows
+            total += identity * (l2 + floor)
             # To a unit diagonal first: what is then small by the jitter's measure is small by rounding's.
             root = 1.0 / xp.sqrt(xp.linalg.diagonal(total))
-            solved = definite_inverse(total * root[:, None] * root + identity * jitter)
-            return solved * root[:, None] * root
+            total *= root[:, None]
+            total *= root
+            total += identity * jitter
+            solved = definite_inverse(total)
+            solved *= root[:, None]
+            solved *= root
+            return solved
 
-        inverses = list(self.backend.map_chunks(inverse, range(self.n_columns)))
+        # Large ones keep all cores busy one by one, and several at once would take several times the memory.
+        several_at_once = self.backend.map_chunks if self.n_rows < _LARGE else map
+        stacks = _stacked(several_at_once(inverse, range(self.n_columns)), self.n_rows**2 * xp.finfo(dtype).bits // 8)
         read = counted + self.n_columns * min(n_drawn, counted)
         self.objective.passes += 0.5 * read / self.n_samples
-        return self._centre(ClassMetric(xp.stack(inverses)), None)
+        return self._centre(ClassMetric(stacks), None)
 
     def _drawn(self) -> int:
         """Return how many samples stand for a class: enough for an inverse that is off by no more than its form."""
@@ -300,6 +312,18 @@ def drawn(weights: Array, count: int) -> Array:
     reached = xp.cumulative_sum(weights)
     targets = (xp.arange(count, dtype=weights.dtype, device=backend_of(weights).device) + 0.5) * (reached[-1] / count)
     return xp.clip(xp.searchsorted(reached, targets), 0, weights.shape[0] - 1)
+
+
+def _stacked(matrices: Iterable[Array], matrix_bytes: int) -> tuple[Array, ...]:
+    """Return a few stacks: one of them all would exist beside its parts for a moment."""
+    several = max(_STACK_BYTES // matrix_bytes, 1)
+    stacks, waiting = list[Array](), list[Array]()
+    for matrix in matrices:
+        waiting.append(matrix)
+        if len(waiting) == several:
+            stacks.append(array_namespace(matrix).stack(waiting))
+            waiting = []
+    return (*stacks, array_namespace(waiting[0]).stack(waiting)) if waiting else tuple(stacks)
 
 
 def _nystrom(sketch: Array, block: Array, diagonal: Array) -> LowRankMetric:

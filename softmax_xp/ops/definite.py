@@ -56,6 +56,7 @@ def _triangular_inverse(lower: Array) -> Array:
         return xp.linalg.inv(lower)
     half = size // 2
     first, last = _triangular_inverse(lower[:half, :half]), _triangular_inverse(lower[half:, half:])
-    corner = -(last @ (lower[half:, :half] @ first))
+    corner = last @ (lower[half:, :half] @ first)
+    corner *= -1.0
     above = xp.concat((first, xp.zeros_like(corner.T)), axis=1)
     return xp.concat((above, xp.concat((corner, last), axis=1)), axis=0)

@@ -51,8 +51,6 @@ def search_line(
     """
     if not slope < 0.0:
         return None
-    xp = array_namespace(direction)
-    noise = 8.0 * xp.finfo(direction.dtype).eps * abs(now.total)
     step = 1.0
     for _ in range(_TRIALS):
         trial = evaluate(objective, now.point + step * direction, direction)
@@ -60,6 +58,7 @@ def search_line(
         if isfinite(trial.total):
             if decrease >= -_SUFFICIENT * step * slope:
                 return trial, step
+            noise = 8.0 * array_namespace(direction).finfo(direction.dtype).eps * abs(now.total)
             if decrease >= -noise and abs(trial.slope) <= 0.9 * -slope:
                 return trial, step
             # The parabola through both values and the first slope.

@@ -148,13 +148,14 @@ class _Floor:
         self.value = self.measure = self.smallest = inf  # at the last progress; of the best point since
         self.best: Evaluation | None = None
         self.idle = 0
+        self.epsilon = 0.0
 
     def reached(self, now: Evaluation) -> bool:
         """Look at the next point; keep the best of those whose values rounding does not tell apart."""
-        xp = array_namespace(now.point)
+        self.epsilon = self.epsilon or array_namespace(now.point).finfo(now.point.dtype).eps
         measure = now.gradient_norm**2 if self.by_gradient or now.estimate == inf else now.estimate
         # The mean of many values is finer than each of them.
-        lower = self.value - now.total > 0.125 * xp.finfo(now.point.dtype).eps * abs(now.total)
+        lower = self.value - now.total > 0.125 * self.epsilon * abs(now.total)
         if lower or measure <= self.smallest:
             self.best, self.smallest = now, measure
         if lower or measure <= 0.8 * self.measure:

@@ -16,8 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from softmax_xp.solvers import SOLVERS, Solver, Status, minimise
 from tests.backends import load
 from tests.objectives.convex_problems import PROBLEMS
-from tests.objectives.convex_reference import Problem, gap, gradient, lift, minimum, stacked, value
-from tests.solvers.surveyed import make_surveyed as make
+from tests.objectives.convex_reference import Problem, gap, gradient, lift, make, minimum, stacked, value
 
 NUMPY = load("numpy")
 

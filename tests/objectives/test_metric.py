@@ -50,7 +50,7 @@ def cases(put):
     shared = block_diagonal([INVERSE] * N_COLUMNS)
     roots = np.diag(ROOTS.T.ravel())
     none = np.zeros((N_ROWS, 1))
-    dense, classes = DenseMetric(put(INVERSE)), ClassMetric(put(INVERSES))
+    dense, classes = DenseMetric(put(INVERSE)), ClassMetric((put(INVERSES[:2]), put(INVERSES[2:])))
     return {
         "dense": (dense, shared),
         "classes": (classes, block_diagonal(INVERSES)),

@@ -103,9 +103,22 @@ def test_a_draw_stands_for_all_samples():
     # Of the 6000 samples all have their logits computed, and 1024 are read for each class.
     assert objective.passes - passes == 0.5 * (6000 + 3 * 1024) / 6000
     exact = blocks_of(scaled_hessian(objective, problem, coefficients), objective.shape)
-    for inverse, block in zip(drawn.inner.inverse, exact, strict=True):
+    for inverse, block in zip(np.concatenate(drawn.inner.inverses), exact, strict=True):
         ratios = np.linalg.eigvals(inverse @ block).real
         assert 0.8 < ratios.min() <= ratios.max() < 1.25
+
+
+def test_stacks_and_threads_change_nothing(monkeypatch):
+    problem = PROBLEMS["softmax"]
+    objective, gradient = make(problem, NUMPY), coefficients_for(problem, seed=1)
+    curvature = objective.curvature(point_of(objective, NUMPY, coefficients_for(problem)))
+    one = curvature.metric()
+    monkeypatch.setattr(module, "_STACK_BYTES", 2 * 8 * objective.shape[0] ** 2)
+    monkeypatch.setattr(module, "_LARGE", 1)
+    several = curvature.metric()
+    assert [part.shape[0] for part in one.inner.inverses] == [4]
+    assert [part.shape[0] for part in several.inner.inverses] == [2, 2]
+    np.testing.assert_array_equal(several.solve(gradient), one.solve(gradient))
 
 
 def test_samples_are_drawn_as_often_as_their_weights_say(backend):

@@ -12,14 +12,12 @@ from sklearn.linear_model import LogisticRegression
 from softmax_xp.data.sparse_input import as_rows
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.losses.contract import CurvedLoss
-from softmax_xp.objectives import curvature as curvature_module
 from softmax_xp.objectives.surrogate import DiagonalSurrogate, KroneckerSurrogate
 from softmax_xp.solvers import minimise, proximal
 from softmax_xp.solvers.proximal import Proximal
 from tests.backends import load
 from tests.objectives.convex_problems import PROBLEMS
-from tests.objectives.convex_reference import Problem, gradient, lift, minimum, stacked, subgradient, value
-from tests.solvers.surveyed import make_surveyed
+from tests.objectives.convex_reference import Problem, gradient, lift, make, minimum, stacked, subgradient, value
 
 NUMPY = load("numpy")
 WITH_L1 = {
@@ -53,7 +51,7 @@ def model(request, monkeypatch):
 
 def fit(problem, backend=NUMPY, dtype="float64", *, solver=None, X=None, tol=1e-10, max_iter=3000, **how):
     """Return the coefficients of a fit in NumPy, and the solution."""
-    objective = make_surveyed(problem, backend, dtype, X=X)
+    objective = make(problem, backend, dtype, X=X)
     solution = minimise(solver or Proximal(), objective, objective.start(), tol=tol, max_iter=max_iter, **how)
     return stacked(objective, backend, solution.certified.point), solution
 
@@ -307,7 +305,7 @@ def test_the_bound_is_above_the_truth(problem):
 
 def test_a_fit_that_starts_at_the_optimum_stays_there():
     problem = WITH_L1["softmax, elastic net"]
-    objective = make_surveyed(problem, NUMPY)
+    objective = make(problem, NUMPY)
     first = minimise(Proximal(), objective, objective.start(), tol=1e-11, max_iter=100)
     again = minimise(Proximal(), objective, first.certified.point, tol=1e-10, max_iter=100)
     assert again.n_iter == 0
@@ -347,9 +345,9 @@ def test_the_model_suits_the_data():
 
     dense, wide = draw(300, 4, 3, l1=0.01), draw(100, 200, 3, l1=0.01)
     X = as_rows(scipy.sparse.csr_array(dense.X), np.float64)
-    assert isinstance(surrogate_of(make_surveyed(dense, NUMPY)), KroneckerSurrogate)
-    assert isinstance(surrogate_of(make_surveyed(wide, NUMPY)), DiagonalSurrogate)
-    assert isinstance(surrogate_of(make_surveyed(dense, NUMPY, X=X)), DiagonalSurrogate)
+    assert isinstance(surrogate_of(make(dense, NUMPY)), KroneckerSurrogate)
+    assert isinstance(surrogate_of(make(wide, NUMPY)), DiagonalSurrogate)
+    assert isinstance(surrogate_of(make(dense, NUMPY, X=X)), DiagonalSurrogate)
 
 
 def test_an_objective_that_is_infinite_ahead_is_backed_away_from(monkeypatch):
@@ -370,7 +368,7 @@ def test_an_objective_that_is_infinite_ahead_is_backed_away_from(monkeypatch):
 
 def test_the_slope_is_that_on_the_near_side():
     """Entries that have just become zero were falling towards it, from either side."""
-    objective = make_surveyed(WITH_L1["softmax, l1"], NUMPY)
+    objective = make(WITH_L1["softmax, l1"], NUMPY)
     rng = np.random.default_rng(9)
     start, target = rng.standard_normal((2, *objective.shape))
     target[0], start[1], target[1] = 0.0, 0.0, 0.0
@@ -392,9 +390,3 @@ def test_the_solver_is_a_value():
 def test_hyperparameters_are_checked(wrong):
     with pytest.raises(InvalidValueError, match=f"`{next(iter(wrong))}` must be"):
         Proximal(**wrong)
-
-
-def test_the_package_offers_what_the_solver_likes_to_have():
-    """Once the package's curvature has both methods, tests/solvers/surveyed.py can go."""
-    offered = [hasattr(curvature_module.LinearCurvature, name) for name in ("surrogate", "hessian")]
-    assert offered in ([True, True], [False, False])
