@@ -30,6 +30,9 @@ from softmax_xp.objectives.scaling import feature_scale
 from softmax_xp.solvers.contract import Certified
 from softmax_xp.typing import Array, LinearParams
 
+# Rows of a sample whose mean is good enough for an estimate.
+_MEAN_SAMPLES = 1 << 14
+
 
 @final
 class ConvexObjective:
@@ -88,6 +91,7 @@ class ConvexObjective:
         self.fit_intercept = fit_intercept
         self.passes = 0.0
         self._matrix: HessianMatrix | None = None
+        self._mean: Array | None = None
         backend = self.backend
         xp = backend.xp
         with backend.scope():
@@ -216,7 +220,9 @@ class ConvexObjective:
         """Return the objective, its gradient's largest entry, and an estimate of the certificate, on the device.
 
         The estimate is the certificate itself where the bias is optimal and there is no L1 part: see
-        :mod:`softmax_xp.objectives.certificate`.
+        :mod:`softmax_xp.objectives.certificate`. Elsewhere the certificate is that of a better bias. The step to it
+        makes the slopes ``r`` of the biases vanish; where the samples that it moves are like the others, it takes
+        ``outer(mean of the features, r)`` from those of the weights.
 
         Parameters
         ----------
@@ -237,20 +243,42 @@ class ConvexObjective:
             if self.fit_intercept:
                 slope, bias = slope[:-1, :], slope[-1, :]
             slope = slope * self.scale
+            mean = xp.astype(self._mean_features(), value.dtype, copy=False) if self.fit_intercept else None
             if l1:
                 weight = xp.astype(self.params(point).weight, value.dtype, copy=False)
                 value = value + l1 * xp.sum(xp.abs(weight))
-                estimate = self._estimate(weight, slope - l2 * weight)
+                estimate = self._estimate(weight, (slope if mean is None else slope - mean * bias) - l2 * weight)
                 bent = xp.maximum(xp.abs(slope) - l1, xp.zeros_like(slope))
                 slope = xp.where(weight == 0, bent, slope + l1 * xp.sign(weight))
             else:
                 flat = xp.reshape(slope, (-1,))
-                estimate = xp.vecdot(flat, flat) * (0.5 / l2) if l2 else xp.full_like(value, float("inf"))
+                square = xp.vecdot(flat, flat)
+                if mean is not None:
+                    # That of ``slope - mean * bias``, without a further array of this size.
+                    along = 2.0 * (mean.T @ slope)[0, :] - xp.sum(mean * mean) * bias
+                    less = xp.maximum(square - xp.vecdot(along, bias), xp.zeros_like(square))
+                    square = xp.where(xp.isfinite(less), less, square)
+                estimate = square * (0.5 / l2) if l2 else xp.full_like(value, float("inf"))
             # Of wide data the point is large: squares and absolute values would be further arrays of its size.
             norm = xp.maximum(xp.max(slope), -xp.min(slope))
             if self.fit_intercept:
                 norm = xp.maximum(norm, xp.max(xp.abs(bias)))
             return xp.stack((value, norm, estimate))
+
+    def _mean_features(self) -> Array:
+        """Return the weighted mean of a sample of the rows, (n_features, 1), made at the first call."""
+        if self._mean is None:
+            linear, xp = self.linear, self.backend.xp
+            sums, total = None, None
+            for stored, targets in linear.chunks(1, every=max(linear.X.shape[0] // _MEAN_SAMPLES, 1)):
+                rows, mass = linear.rows(stored), self.loss.mass(targets)
+                if mass is None:
+                    mass = xp.ones(stored.shape[0], dtype=linear.dtype, device=self.backend.device)
+                part, count = rows.T @ mass[:, None], xp.sum(mass)
+                sums, total = (part, count) if sums is None or total is None else (sums + part, total + count)
+            assert sums is not None and total is not None  # noqa: S101, PT018 - there is at least one chunk
+            self._mean = sums / xp.where(total > 0, total, xp.ones_like(total))
+        return self._mean
 
     def _estimate(self, weight: Array, slope: Array) -> Array:
         """Estimate the certificate with an L1 part; ``slope`` is that of the loss alone."""
