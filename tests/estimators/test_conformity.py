@@ -25,8 +25,9 @@ SCRIPT = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
 from sklearn.utils.estimator_checks import check_estimator
-from softmax_xp import SoftmaxClassifier
-results = check_estimator(SoftmaxClassifier(**json.loads(sys.argv[1])), on_fail=None)
+import softmax_xp
+estimator = getattr(softmax_xp, sys.argv[1])(**json.loads(sys.argv[2]))
+results = check_estimator(estimator, on_fail=None)
 print(json.dumps([[each["check_name"], each["status"], str(each["exception"])] for each in results]))
 """
 
@@ -34,9 +35,9 @@ print(json.dumps([[each["check_name"], each["status"], str(each["exception"])] f
 ABSENT = ("is not installed: not checking array_api input", "requires cuda", "XPU device", "MPS")
 
 
-def run_checks(**params):
+def run_checks(name="SoftmaxClassifier", **params):
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
-    command = [sys.executable, "-c", SCRIPT, json.dumps(params)]
+    command = [sys.executable, "-c", SCRIPT, name, json.dumps(params)]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
 
@@ -56,6 +57,12 @@ def test_scikit_learns_checks_pass_for_each_full_batch_solver(solver):
     assert len(results) > 70
     assert sum(name == "check_array_api_input" and status == "passed" for name, status, _ in results) >= 1
     assert sum("sparse" in name and status == "passed" for name, status, _ in results) >= 4
+
+
+def test_scikit_learns_checks_pass_for_the_classifier_that_cross_validates():
+    results = run_checks("SoftmaxClassifierCV", Cs=3, cv=2)
+    assert not complaints(results)
+    assert len(results) > 70
 
 
 @pytest.mark.parametrize("solver", sorted(OPTIMIZERS))
