@@ -91,7 +91,7 @@ class ConvexObjective:
         self.fit_intercept = fit_intercept
         self.passes = 0.0
         self._matrix: HessianMatrix | None = None
-        self._mean: Array | None = None
+        self._mean: tuple[Array, Array] | None = None
         backend = self.backend
         xp = backend.xp
         with backend.scope():
@@ -243,7 +243,7 @@ class ConvexObjective:
             if self.fit_intercept:
                 slope, bias = slope[:-1, :], slope[-1, :]
             slope = slope * self.scale
-            mean = xp.astype(self._mean_features(), value.dtype, copy=False) if self.fit_intercept else None
+            mean, length = self._mean_features() if self.fit_intercept else (None, None)
             if l1:
                 weight = xp.astype(self.params(point).weight, value.dtype, copy=False)
                 value = value + l1 * xp.sum(xp.abs(weight))
@@ -253,9 +253,9 @@ class ConvexObjective:
             else:
                 flat = xp.reshape(slope, (-1,))
                 square = xp.vecdot(flat, flat)
-                if mean is not None:
+                if mean is not None and length is not None:
                     # That of ``slope - mean * bias``, without a further array of this size.
-                    along = 2.0 * (mean.T @ slope)[0, :] - xp.sum(mean * mean) * bias
+                    along = 2.0 * (mean.T @ slope)[0, :] - length * bias
                     less = xp.maximum(square - xp.vecdot(along, bias), xp.zeros_like(square))
                     square = xp.where(xp.isfinite(less), less, square)
                 estimate = square * (0.5 / l2) if l2 else xp.full_like(value, float("inf"))
@@ -265,8 +265,8 @@ class ConvexObjective:
                 norm = xp.maximum(norm, xp.max(xp.abs(bias)))
             return xp.stack((value, norm, estimate))
 
-    def _mean_features(self) -> Array:
-        """Return the weighted mean of a sample of the rows, (n_features, 1), made at the first call."""
+    def _mean_features(self) -> tuple[Array, Array]:
+        """Return the weighted mean of a sample of the rows, (n_features, 1), and its square; made at the first call."""
         if self._mean is None:
             linear, xp = self.linear, self.backend.xp
             sums, total = None, None
@@ -277,7 +277,9 @@ class ConvexObjective:
                 part, count = rows.T @ mass[:, None], xp.sum(mass)
                 sums, total = (part, count) if sums is None or total is None else (sums + part, total + count)
             assert sums is not None and total is not None  # noqa: S101, PT018 - there is at least one chunk
-            self._mean = sums / xp.where(total > 0, total, xp.ones_like(total))
+            mean = sums / xp.where(total > 0, total, xp.ones_like(total))
+            mean = xp.astype(mean, self.backend.sum_dtype(linear.dtype), copy=False)
+            self._mean = mean, xp.sum(mean * mean)
         return self._mean
 
     def _estimate(self, weight: Array, slope: Array) -> Array:
