@@ -23,7 +23,7 @@ from typing import Any, final
 from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total
-from softmax_xp.objectives.linear import LinearObjective
+from softmax_xp.objectives.linear import LinearObjective, summed
 from softmax_xp.ops.linear import along_axis, class_axis
 from softmax_xp.typing import Array, LinearParams
 
@@ -112,8 +112,9 @@ class BiasProblem:
         if self._counts is None:
             xp, samples = self.backend.xp, self.axis + 1
             chunks = self.linear.chunks(self.n_columns, dtype=self.dtype)
-            parts = [xp.sum(self.mass_and_targets(self._targets(targets))[1], axis=samples) for _, targets in chunks]
-            self._counts = xp.sum(xp.stack(parts), axis=0)
+            (self._counts,) = summed(
+                (xp.sum(self.mass_and_targets(self._targets(targets))[1], axis=samples),) for _, targets in chunks
+            )
         return self._columns[1], self._counts
 
     def curvature(self) -> Array:
@@ -144,12 +145,7 @@ class BiasProblem:
                 return columns, xp.reshape(xp.sum(weighted * (1.0 - p)), (1, 1))
             return columns, weighted @ p.T if self.axis == 0 else weighted.T @ p
 
-        columns, curvature = None, None
-        for column, part in self.backend.map_chunks(chunk_sums, self.chunks()):
-            columns = column if columns is None else columns + column
-            if part is not None:
-                curvature = part if curvature is None else curvature + part
-        assert columns is not None  # noqa: S101 - there is at least one chunk
+        columns, curvature = summed(self.backend.map_chunks(chunk_sums, self.chunks()))
         return columns, curvature
 
     def probabilities(self, rows: Array, logits: Array | None) -> Array:

@@ -53,7 +53,7 @@ from typing import Any, NamedTuple, final
 from softmax_xp.backend import array_namespace, backend_of, scalar, to_host
 from softmax_xp.losses.contract import CurvedLoss, Targets
 from softmax_xp.objectives.bias import polished_bias
-from softmax_xp.objectives.linear import LinearObjective
+from softmax_xp.objectives.linear import LinearObjective, summed
 from softmax_xp.solvers.contract import Certificate
 from softmax_xp.typing import Array, LinearParams
 
@@ -253,16 +253,8 @@ class _Bound:
             return _Sums(xp.sum(values), xp.sum(apart), slope, gradient)
 
         self.passes += 1.0 if apart_from_p else 0.5
-        total: _Sums | None = None
-        for part in self.backend.map_chunks(chunk_sums, model.chunks()):
-            total = part if total is None else _Sums(*(a + b for a, b in zip(total, part, strict=True)))
-        assert total is not None  # noqa: S101 - there is at least one chunk
-        return (
-            total.loss * self.scale,
-            total.divergence * self.scale,
-            total.slope * self.scale,
-            total.gradient * self.scale,
-        )
+        loss, divergence, slope, gradient = summed(self.backend.map_chunks(chunk_sums, model.chunks()))
+        return loss * self.scale, divergence * self.scale, slope * self.scale, gradient * self.scale
 
     def _transported(self, p: Array) -> Array:
         """Return probabilities whose columns have the sums of the targets."""

@@ -20,11 +20,12 @@ __all__ = ["ConvexObjective"]
 from typing import final
 
 from softmax_xp.backend import Backend, array_namespace, backend_of
+from softmax_xp.data.sparse import to_dense
 from softmax_xp.errors import InvalidValueError
-from softmax_xp.losses.contract import CurvedLoss, reciprocal_total
+from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total
 from softmax_xp.objectives.certificate import certify
 from softmax_xp.objectives.curvature import LinearCurvature
-from softmax_xp.objectives.linear import LinearObjective
+from softmax_xp.objectives.linear import LinearObjective, summed
 from softmax_xp.objectives.matrix import HessianMatrix
 from softmax_xp.objectives.scaling import feature_scale
 from softmax_xp.solvers.contract import Certified
@@ -162,6 +163,25 @@ class ConvexObjective:
             return LinearParams(point / self.scale, None)
         return LinearParams(point[:-1, :] / self.scale, point[-1, :])
 
+    def features(self, rows: Array) -> Array:
+        """Scale some rows, with their zeros written out, and append the constant feature of the bias.
+
+        Parameters
+        ----------
+        rows : array, or sparse array, of shape (some, n_features)
+            Converted.
+
+        Returns
+        -------
+        array of shape (some, n_rows)
+            What a point multiplies.
+        """
+        features = to_dense(rows) / self.scale[:, 0]
+        if not self.fit_intercept:
+            return features
+        xp = array_namespace(features)
+        return xp.concat((features, xp.ones_like(features[:, :1])), axis=1)
+
     def value_and_gradient(self, point: Array) -> tuple[Array, Array]:
         """Return the loss with the L2 penalty, and the gradient: one pass over the data.
 
@@ -243,7 +263,8 @@ class ConvexObjective:
             if self.fit_intercept:
                 slope, bias = slope[:-1, :], slope[-1, :]
             slope = slope * self.scale
-            mean, length = self._mean_features() if self.fit_intercept else (None, None)
+            # Without a penalty there is nothing to estimate.
+            mean, length = self._mean_features() if self.fit_intercept and (l1 or l2) else (None, None)
             if l1:
                 weight = xp.astype(self.params(point).weight, value.dtype, copy=False)
                 value = value + l1 * xp.sum(xp.abs(weight))
@@ -269,14 +290,15 @@ class ConvexObjective:
         """Return the weighted mean of a sample of the rows, (n_features, 1), and its square; made at the first call."""
         if self._mean is None:
             linear, xp = self.linear, self.backend.xp
-            sums, total = None, None
-            for stored, targets in linear.chunks(1, every=max(linear.X.shape[0] // _MEAN_SAMPLES, 1)):
-                rows, mass = linear.rows(stored), self.loss.mass(targets)
+
+            def sums_of(chunk: tuple[Array, Targets]) -> tuple[Array, Array]:
+                rows, mass = linear.rows(chunk[0]), self.loss.mass(chunk[1])
                 if mass is None:
-                    mass = xp.ones(stored.shape[0], dtype=linear.dtype, device=self.backend.device)
-                part, count = rows.T @ mass[:, None], xp.sum(mass)
-                sums, total = (part, count) if sums is None or total is None else (sums + part, total + count)
-            assert sums is not None and total is not None  # noqa: S101, PT018 - there is at least one chunk
+                    mass = xp.ones(rows.shape[0], dtype=linear.dtype, device=self.backend.device)
+                return rows.T @ mass[:, None], xp.sum(mass)
+
+            chunks = linear.chunks(1, every=max(linear.X.shape[0] // _MEAN_SAMPLES, 1))
+            sums, total = summed(self.backend.map_chunks(sums_of, chunks))
             mean = sums / xp.where(total > 0, total, xp.ones_like(total))
             mean = xp.astype(mean, self.backend.sum_dtype(linear.dtype), copy=False)
             self._mean = mean, xp.sum(mean * mean)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, final
 
 from softmax_xp.backend import array_namespace
 from softmax_xp.losses.contract import Targets
+from softmax_xp.objectives.linear import summed
 from softmax_xp.objectives.metric_sums import metric_of_rows
 from softmax_xp.objectives.surrogate import DiagonalSurrogate, KroneckerSurrogate, hessian_of_rows, surrogate_of_rows
 from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
@@ -70,12 +71,7 @@ class LinearCurvature:
             return params_gradient(bent, rows, bias=bias, axis=axis)
 
         with objective.backend.scope():
-            total, total_bias = None, None
-            for weight, part in objective.backend.map_chunks(chunk_product, self._chunks()):
-                total = weight if total is None else total + weight
-                if part is not None:
-                    total_bias = part if total_bias is None else total_bias + part
-            assert total is not None  # noqa: S101 - there is at least one chunk
+            total, total_bias = summed(objective.backend.map_chunks(chunk_product, self._chunks()))
             objective.passes += 1.0 if self._kept is not None else 1.5
             total /= objective.scale
             xp = array_namespace(total)

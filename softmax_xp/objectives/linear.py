@@ -11,9 +11,9 @@ logits of one take no more than a few weights, or 2 MB, or half of all. How many
 alone, not on the number of threads.
 """
 
-__all__ = ["BatchTerms", "LinearObjective", "batch_terms", "penalised_gradient"]
+__all__ = ["BatchTerms", "LinearObjective", "batch_terms", "penalised_gradient", "summed"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -83,6 +83,15 @@ def penalised_gradient(gradient: LinearParams, penalty: Penalty | None, params: 
     if bias is not None and gradient.bias is not None:
         return LinearParams(gradient.weight + weight, gradient.bias + bias)
     return LinearParams(gradient.weight + weight, gradient.bias)
+
+
+def summed(parts: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Add what the chunks contribute, in their order and place by place; None stays None."""
+    iterator = iter(parts)
+    total = next(iterator)
+    for part in iterator:
+        total = tuple(None if a is None else a + b for a, b in zip(total, part, strict=True))
+    return total
 
 
 @final

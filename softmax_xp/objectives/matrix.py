@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, final
 
 from softmax_xp.backend import array_namespace, scalar
-from softmax_xp.data.sparse import to_dense
 from softmax_xp.losses.contract import Targets
+from softmax_xp.objectives.linear import summed
 from softmax_xp.typing import Array
 
 if TYPE_CHECKING:
@@ -95,21 +95,14 @@ class HessianMatrix:
             outer = xp.reshape(outer, (features.shape[0], self.n_columns * self.n_rows))
             return outer.T @ outer, features.T @ outer
 
-        products, blocks = None, None
-        for product, block in backend.map_chunks(chunk_matrix, self._chunks()):
-            products = product if products is None else products + product
-            if block is not None:
-                blocks = block if blocks is None else blocks + block
+        products, blocks = summed(backend.map_chunks(chunk_matrix, self._chunks()))
         objective.passes += 1.0
         return self._definite(products, blocks)
 
     def _features(self, rows: Array) -> Array:
-        """Scale rows, with their zeros written out, and append the constant feature of the bias."""
+        """Return the features of some rows in the widest float."""
         xp = array_namespace(self.identity)
-        features = xp.astype(to_dense(rows) / self.objective.scale[:, 0], self.dtype, copy=False)
-        if not self.objective.fit_intercept:
-            return features
-        return xp.concat((features, xp.ones_like(features[:, :1])), axis=1)
+        return xp.astype(self.objective.features(rows), self.dtype, copy=False)
 
     def _chunks(self) -> Iterator[tuple[tuple[Array, Targets], Array | None]]:
         """Yield the data in chunks whose outer products stay in the cache, with the features of small data."""

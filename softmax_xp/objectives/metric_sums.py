@@ -10,8 +10,9 @@ from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.data.order import philox
 from softmax_xp.data.sparse import is_sparse, squared_entries, take_rows, to_dense
 from softmax_xp.losses.contract import Targets
+from softmax_xp.objectives.linear import summed
 from softmax_xp.objectives.metric import CentredMetric, ClassMetric, DenseMetric, DiagonalMetric, LowRankMetric
-from softmax_xp.ops.definite import definite_inverse
+from softmax_xp.ops.definite import inverse_of_sums, jitter_of_sums
 from softmax_xp.solvers.contract import Metric
 from softmax_xp.typing import Array
 
@@ -120,29 +121,20 @@ class _Builder:
         scale = self.objective.total_scale() * (self.n_samples / counted)
         l2 = self._l2(dtype)
         identity = xp.eye(self.n_rows, dtype=dtype, device=self.backend.device)
-        jitter = self._jitter()
+        jitter = jitter_of_sums(self.n_rows, dtype, xp)
         floor = jitter * scale * xp.max(masses) + xp.finfo(dtype).smallest_normal
         n_drawn = self._drawn()
-        everyone = self._features(linear.rows(linear.X)) if every == 1 and counted <= n_drawn else None
+        everyone = self.objective.features(linear.rows(linear.X)) if every == 1 and counted <= n_drawn else None
 
         def inverse(column: int) -> Array:
             if everyone is not None:
                 weighted = everyone * xp.sqrt(weights[:, column])[:, None]
                 total = (weighted.T @ weighted) * scale
             else:
-                features = self._features(linear.rows(self._taken(every * drawn(weights[:, column], n_drawn))))
+                features = self.objective.features(linear.rows(self._taken(every * drawn(weights[:, column], n_drawn))))
                 total = (features.T @ features) * (scale * masses[column] / n_drawn)
                 del features  # large, as all that follows
-            total += identity * (l2 + floor)
-            # To a unit diagonal first: what is then small by the jitter's measure is small by rounding's.
-            root = 1.0 / xp.sqrt(xp.linalg.diagonal(total))
-            total *= root[:, None]
-            total *= root
-            total += identity * jitter
-            solved = definite_inverse(total)
-            solved *= root[:, None]
-            solved *= root
-            return solved
+            return inverse_of_sums(total + identity * (l2 + floor), jitter)
 
         # Large ones keep all cores busy one by one, and several at once would take several times the memory.
         several_at_once = self.backend.map_chunks if self.n_rows < _LARGE else map
@@ -179,12 +171,10 @@ class _Builder:
             total = xp.concat((upper, xp.concat((edge.T, corner[None, None]), axis=1)), axis=0)
         total = total * scale
         identity = xp.eye(self.n_rows, dtype=wide, device=self.backend.device)
-        # To a unit diagonal first, as above. The inverse stays wide: rounded, it need not be definite.
-        jitter = self._jitter()
+        # The inverse stays wide: rounded, it need not be definite.
+        jitter = jitter_of_sums(self.n_rows, self.linear.dtype, xp)
         total = total + identity * (self._l2(wide) + jitter * xp.max(total) + xp.finfo(wide).smallest_normal)
-        root = 1.0 / xp.sqrt(xp.linalg.diagonal(total))
-        solved = definite_inverse(total * root[:, None] * root + identity * jitter)
-        metric = DenseMetric(solved * root[:, None] * root)
+        metric = DenseMetric(inverse_of_sums(total, jitter))
         return self._centre(metric, self._roots(sums, scale)) if self.centred else metric
 
     def diagonal(self) -> Metric:
@@ -206,15 +196,11 @@ class _Builder:
 
         def action(chunk: tuple[Array, Targets]) -> tuple[Array, Array, int]:
             rows = self.linear.rows(chunk[0])
-            weight, features = self.weights(rows, chunk[1]), self._features(rows)
+            weight, features = self.weights(rows, chunk[1]), self.objective.features(rows)
             mean = xp.sum(weight, axis=1, keepdims=True) / max(self.n_columns - 1, 1)
             return features.T @ (mean * (features @ block)), (features * features).T @ weight, rows.shape[0]
 
-        sketch, squares, counted = None, None, 0
-        for part, square, n_some in self.backend.map_chunks(action, self._chunks()):
-            sketch = part if sketch is None else sketch + part
-            squares = square if squares is None else squares + square
-            counted += n_some
+        sketch, squares, counted = summed(self.backend.map_chunks(action, self._chunks()))
         self.objective.passes += counted / self.n_samples
         scale = self.objective.total_scale() * (self.n_samples / counted)
         shared = xp.sum(squares, axis=1, keepdims=True) * scale / max(self.n_columns - 1, 1)
@@ -224,21 +210,8 @@ class _Builder:
             return metric
         return self._centre(metric, xp.sqrt((shared + ridge) / (squares * scale + ridge)))
 
-    def _jitter(self) -> float:
-        """Return what a matrix of unit diagonal may be off by, so that the inverse of what is left is not rounding."""
-        eps: float = self.xp.finfo(self.linear.dtype).eps
-        # Of float64's sums little is off, but an inverse of entries beyond 1e10 is lost in its own rounding.
-        return max(eps * self.n_rows, 1e-10)
-
     def _chunks(self) -> Iterator[tuple[Array, Targets]]:
         return self.linear.chunks(max(self.n_features, self.n_columns), every=self.every, dense=True)
-
-    def _features(self, rows: Array) -> Array:
-        """Scale rows, with their zeros written out, and append the constant feature."""
-        features = to_dense(rows) / self.objective.scale[:, 0]
-        if not self.objective.fit_intercept:
-            return features
-        return self.xp.concat((features, self.xp.ones_like(features[:, :1])), axis=1)
 
     def _l2(self, dtype: Any) -> Array:
         """Return the penalty's diagonal of shape (n_rows, 1)."""
@@ -250,31 +223,23 @@ class _Builder:
         """Sum over a sample of the rows, over all rows of sparse data; also return what makes a mean of the sums."""
         xp, linear, n_columns = self.xp, self.linear, self.n_columns
 
-        def part(chunk: tuple[Array, Targets]) -> tuple[_Sums, int]:
+        def part(chunk: tuple[Array, Targets]) -> tuple[Array | None, Array | None, Array, Array, int]:
             rows = linear.rows(chunk[0])
             weight = self.weights(rows, chunk[1])
             corner = xp.sum(weight, axis=0)
             if not gram:
                 squares = squared_entries(rows, self.objective.scale[:, 0]).T @ weight
-                return _Sums(None, None, squares, corner), rows.shape[0]
+                return None, None, squares, corner, rows.shape[0]
             features = to_dense(rows) / self.objective.scale[:, 0]
             squares = (features * features).T @ weight
             root = xp.sqrt(xp.sum(weight, axis=1, keepdims=True) / max(n_columns - 1, 1))
             features = features * root
-            return _Sums(features.T @ features, features.T @ root, squares, corner), rows.shape[0]
+            return features.T @ features, features.T @ root, squares, corner, rows.shape[0]
 
-        total, counted = None, 0
         chunks = self._chunks() if gram else linear.chunks(n_columns)
-        for sums, n_some in self.backend.map_chunks(part, chunks):
-            total = (
-                sums
-                if total is None
-                else _Sums(*(None if a is None else a + b for a, b in zip(total, sums, strict=True)))
-            )
-            counted += n_some
+        *sums, counted = summed(self.backend.map_chunks(part, chunks))
         self.objective.passes += counted / self.n_samples
-        assert total is not None  # noqa: S101 - there is at least one chunk
-        return total, self.objective.total_scale() * (self.n_samples / counted)
+        return _Sums(*sums), self.objective.total_scale() * (self.n_samples / counted)
 
     def _diagonals(self, sums: _Sums, scale: Array | float) -> Array:
         """Return the diagonals of all M_c, (n_rows, n_columns), none of them zero."""

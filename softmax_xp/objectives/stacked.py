@@ -216,7 +216,7 @@ class StackedObjective:
         return max(-(-n_members // blocks), 1)
 
     def _keeps(self, n_heads: int) -> bool:
-        """Tell whether the logits of so many heads are small: the rule of a single fit."""
+        """Tell whether the logits of so many heads are small: a single fit's rule, with room for twice as much."""
         data = self.data
         itemsize = 8 if data.dtype == data.backend.xp.float64 else 4
         n_columns = n_heads * data.n_columns

@@ -25,6 +25,7 @@ from typing import final
 from softmax_xp.backend import array_namespace
 from softmax_xp.objectives.stacked_curvature import StackedCurvature
 from softmax_xp.objectives.stacked_data import StackedChunk, StackedData
+from softmax_xp.ops.definite import inverse_of_sums, jitter_of_sums
 from softmax_xp.typing import Array
 
 # The inverses of all classes may take this many bytes, or this share of the data.
@@ -198,11 +199,7 @@ def _shared(data: StackedData, weighted: Iterator[tuple[StackedChunk, Array]], l
 def _inverse(data: StackedData, total: Array, l2: Array) -> Array:
     """Invert a sum over samples with the penalty."""
     xp = data.backend.xp
-    jitter = 1e-12 if data.dtype == xp.float64 else 1e-6
+    jitter = jitter_of_sums(data.n_rows, data.dtype, xp)
     identity = xp.eye(data.n_rows, dtype=data.dtype, device=data.backend.device)
-    total = total + identity * xp.astype(l2, data.dtype)
-    diagonal = xp.linalg.diagonal(total)
-    floor = jitter * xp.max(diagonal) + xp.finfo(data.dtype).smallest_normal
-    # To a unit diagonal first: what is then small by the jitter's measure is small by rounding's.
-    root = 1.0 / xp.sqrt(diagonal + floor)
-    return xp.linalg.inv(total * root[:, None] * root + identity * jitter) * root[:, None] * root
+    floor = jitter * xp.max(total) + xp.finfo(data.dtype).smallest_normal
+    return inverse_of_sums(total + identity * (xp.astype(l2, data.dtype) + floor), jitter)

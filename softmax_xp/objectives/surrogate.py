@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from softmax_xp.backend import array_namespace
 from softmax_xp.data.sparse import is_sparse, squared_entries, to_dense
+from softmax_xp.objectives.linear import summed
 from softmax_xp.typing import Array
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def hessian_of_rows(
         within, between = outer * xp.sqrt(own), outer * own
         return within.T @ within, between.T @ between
 
-    within, between = _summed(backend.map_chunks(part, linear.chunks(max(entries.shape[0], n_columns))))
+    within, between = summed(backend.map_chunks(part, linear.chunks(max(entries.shape[0], n_columns))))
     objective.passes += 1.0
     # Features of one class bend together by p, and of any two classes by -p p'.
     matrix = within if n_columns == 1 else xp.where(columns[:, None] == columns, within, 0.0) - between
@@ -232,14 +233,11 @@ def _kronecker(objective: "ConvexObjective", weighted: Callable[..., tuple[Array
             identity = xp.eye(n_columns, dtype=p.dtype, device=backend.device)
             classes = identity * xp.sum(weights, axis=0) - weights.T @ p
         weight = xp.sum(weights * (1.0 - p), axis=1, keepdims=True)
-        features = rows / objective.scale[:, 0]
-        if objective.fit_intercept:
-            features = xp.concat((features, xp.ones_like(features[:, :1])), axis=1)
-        features = features * xp.sqrt(weight)
+        features = objective.features(rows) * xp.sqrt(weight)
         return features.T @ features, classes, xp.sum(weight), rows.shape[0]
 
     chunks = linear.chunks(max(n_rows, n_columns), every=max(n_samples // sample, 1))
-    features, classes, total, counted = _summed(backend.map_chunks(part, chunks))
+    features, classes, total, counted = summed(backend.map_chunks(part, chunks))
     objective.passes += counted / n_samples
     tiny = xp.finfo(linear.dtype).smallest_normal
     features = features / (total + tiny)
@@ -261,7 +259,7 @@ def _diagonal(objective: "ConvexObjective", weighted: Callable[..., tuple[Array,
         squares = squared_entries(rows, scale) if is_sparse(rows) else (rows / scale) ** 2
         return squares.T @ weights, xp.sum(weights, axis=0), rows.shape[0]
 
-    squares, corner, counted = _summed(backend.map_chunks(part, linear.chunks(objective.n_columns)))
+    squares, corner, counted = summed(backend.map_chunks(part, linear.chunks(objective.n_columns)))
     objective.passes += counted / linear.X.shape[0]
     entries = xp.concat((squares, corner[None, :]), axis=0) if objective.fit_intercept else squares
     entries = entries * objective.total_scale()
@@ -269,14 +267,6 @@ def _diagonal(objective: "ConvexObjective", weighted: Callable[..., tuple[Array,
     return DiagonalSurrogate(
         entries + _ridge(objective, rounding * xp.max(entries) + xp.finfo(linear.dtype).smallest_normal)
     )
-
-
-def _summed(parts: Any) -> Any:
-    """Add the parts of all chunks, place by place."""
-    total = None
-    for part in parts:
-        total = part if total is None else tuple(a + b for a, b in zip(total, part, strict=True))
-    return total
 
 
 def _ridge(objective: "ConvexObjective", tiny: Array) -> Array:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The inverse of a positive definite matrix, faster than that of any matrix, and definite itself."""
+"""The inverse of a positive definite matrix, faster than that of any matrix, and definite itself but for rounding."""
 
-__all__ = ["definite_inverse"]
+__all__ = ["definite_inverse", "inverse_of_sums", "jitter_of_sums"]
 
-from softmax_xp.backend import array_namespace, scalar
+from typing import Any
+
+from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.typing import Array
 
 # Up to this size an inverse of any matrix takes as long as what it would be replaced by.
@@ -46,6 +48,57 @@ def definite_inverse(matrix: Array) -> Array:
     # Other libraries return NaN instead.
     is_finite = scalar(xp.isfinite(xp.sum(inverse)))  # host: once for each inverse
     return inverse if is_finite else xp.linalg.inv(matrix)
+
+
+def jitter_of_sums(n_rows: int, dtype: Any, namespace: Any) -> float:
+    """Return what a matrix of sums, scaled to a unit diagonal, may be off by.
+
+    Parameters
+    ----------
+    n_rows : int
+        Of the matrix.
+    dtype : dtype
+        In which the sums were made.
+    namespace : module
+        Whose dtype that is.
+
+    Returns
+    -------
+    float
+        Added to the diagonal, it keeps the inverse from being nothing but rounding.
+    """
+    epsilon: float = namespace.finfo(dtype).eps
+    # Of float64's sums little is off, but an inverse of entries beyond 1e10 is lost in its own rounding.
+    return max(epsilon * n_rows, 1e-10)
+
+
+def inverse_of_sums(matrix: Array, jitter: float) -> Array:
+    """Invert a positive semidefinite matrix of sums, scaled to a unit diagonal first.
+
+    What is then small by the measure of ``jitter`` is small by rounding's.
+
+    Parameters
+    ----------
+    matrix : array of shape (n, n)
+        Symmetric, with a positive diagonal.
+    jitter : float
+        From :func:`jitter_of_sums`.
+
+    Returns
+    -------
+    array of the shape of ``matrix``
+        Fresh; definite but for its own rounding.
+    """
+    xp = array_namespace(matrix)
+    root = 1.0 / xp.sqrt(xp.linalg.diagonal(matrix))
+    # One array after the other: of large matrices each is felt.
+    scaled = matrix * root[:, None]
+    scaled *= root
+    scaled += jitter * xp.eye(matrix.shape[0], dtype=matrix.dtype, device=backend_of(matrix).device)
+    inverse = definite_inverse(scaled)
+    inverse *= root[:, None]
+    inverse *= root
+    return inverse
 
 
 def _triangular_inverse(lower: Array) -> Array:

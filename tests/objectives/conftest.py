@@ -5,6 +5,23 @@ import pytest
 
 from softmax_xp.objectives import linear as objective
 from softmax_xp.ops import linear
+from tests.objectives.convex_problems import PROBLEMS
+
+
+@pytest.fixture(params=PROBLEMS.values(), ids=PROBLEMS.keys())
+def problem(request):
+    return request.param
+
+
+@pytest.fixture(params=["softmax, weighted soft targets", "logistic, all weights"])
+def typical(request):
+    return PROBLEMS[request.param]
+
+
+@pytest.fixture
+def dtype(backend):
+    """Give one float to each library: which of them it is makes little difference, and each costs JAX a compilation."""
+    return "float64" if backend.float64 else "float32"
 
 
 @pytest.fixture

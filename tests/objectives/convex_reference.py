@@ -90,6 +90,16 @@ def point_of(objective: ConvexObjective, backend: Any, coefficients: np.ndarray)
     return objective.point(params)
 
 
+def scaled_hessian(
+    objective: ConvexObjective, backend: Any, problem: Problem, coefficients: np.ndarray, dtype: str = "float64"
+) -> np.ndarray:
+    """Return the Hessian by its definition, in the objective's coordinates: columns slowest."""
+    scale = np.ones(objective.shape[0])
+    scale[: problem.X.shape[1]] = backend.to_numpy(objective.scale)[:, 0]
+    scale = np.tile(scale, problem.n_columns)
+    return hessian(lift(problem, dtype), coefficients.astype(dtype).astype(float)) / np.outer(scale, scale)
+
+
 def stacked(objective: ConvexObjective, backend: Any, point: Any) -> np.ndarray:
     """Return the coefficients of a point in NumPy, the bias as the last row."""
     weight, bias = objective.params(point)

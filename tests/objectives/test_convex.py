@@ -17,20 +17,9 @@ from tests.objectives.convex_reference import gradient, lift, make, minimum, poi
 NUMPY = load("numpy")
 
 
-@pytest.fixture(params=PROBLEMS.values(), ids=PROBLEMS.keys())
-def problem(request):
-    return request.param
-
-
 @pytest.fixture(params=["softmax, weighted soft targets", "logistic, elastic net"])
 def typical(request):
     return PROBLEMS[request.param]
-
-
-@pytest.fixture
-def dtype(backend):
-    """Give one float to each library: which of them it is makes little difference, and each costs JAX a compilation."""
-    return "float64" if backend.float64 else "float32"
 
 
 def check_the_definition(problem, backend, dtype):

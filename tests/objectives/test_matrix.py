@@ -7,33 +7,9 @@ import pytest
 from softmax_xp.objectives import matrix as module
 from tests.backends import load
 from tests.objectives.convex_problems import PROBLEMS, coefficients_for
-from tests.objectives.convex_reference import hessian, lift, make, point_of
+from tests.objectives.convex_reference import make, point_of, scaled_hessian
 
 NUMPY = load("numpy")
-
-
-@pytest.fixture(params=PROBLEMS.values(), ids=PROBLEMS.keys())
-def problem(request):
-    return request.param
-
-
-@pytest.fixture(params=["softmax, weighted soft targets", "logistic, all weights"])
-def typical(request):
-    return PROBLEMS[request.param]
-
-
-@pytest.fixture
-def dtype(backend):
-    """Give one float to each library: which of them it is makes little difference, and each costs JAX a compilation."""
-    return "float64" if backend.float64 else "float32"
-
-
-def scaled_hessian(objective, backend, problem, coefficients, dtype):
-    """Return the definition, in the objective's coordinates: columns slowest."""
-    scale = np.ones(objective.shape[0])
-    scale[: problem.X.shape[1]] = backend.to_numpy(objective.scale)[:, 0]
-    scale = np.tile(scale, problem.n_columns)
-    return hessian(lift(problem, dtype), coefficients.astype(dtype).astype(float)) / np.outer(scale, scale)
 
 
 def check_the_matrix(problem, backend, dtype):

@@ -8,16 +8,10 @@ from softmax_xp.objectives import metric_sums as module
 from softmax_xp.objectives.metric import CentredMetric, ClassMetric, DenseMetric, DiagonalMetric, LowRankMetric
 from tests.backends import load
 from tests.objectives.convex_problems import PROBLEMS, coefficients_for
-from tests.objectives.convex_reference import hessian, lift, make, point_of
+from tests.objectives.convex_reference import make, point_of, scaled_hessian
 
 NUMPY = load("numpy")
 SMOOTH = {name: problem for name, problem in PROBLEMS.items() if not problem.l1}
-
-
-@pytest.fixture
-def dtype(backend):
-    """Give one float to each library: which of them it is makes little difference, and each costs JAX a compilation."""
-    return "float64" if backend.float64 else "float32"
 
 
 def as_matrix(metric, shape):
@@ -28,13 +22,6 @@ def as_matrix(metric, shape):
         unit[place] = 1.0
         columns.append(metric.solve(unit.reshape(shape[::-1]).T).T.ravel())
     return np.stack(columns, axis=1)
-
-
-def scaled_hessian(objective, problem, coefficients):
-    scale = np.ones(objective.shape[0])
-    scale[: problem.X.shape[1]] = objective.scale[:, 0]
-    scale = np.tile(scale, problem.n_columns)
-    return hessian(lift(problem), coefficients) / np.outer(scale, scale)
 
 
 def blocks_of(matrix, shape):
@@ -48,7 +35,7 @@ def expected_metric(objective, problem, coefficients, *, shared):
     """Write the definition out: invert the blocks, or their sum with each diagonal corrected; centre on both sides."""
     n_rows, n_columns = objective.shape
     l2 = np.zeros((n_rows, 1)) if objective.l2_rows is None else objective.l2_rows
-    blocks = blocks_of(scaled_hessian(objective, problem, coefficients), objective.shape)
+    blocks = blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape)
     if shared:
         common = np.sum(blocks - np.diag(l2[:, 0]), axis=0) / max(n_columns - 1, 1) + np.diag(l2[:, 0])
         roots = np.sqrt(np.diag(common) / np.stack([np.diag(block) for block in blocks]))
@@ -83,7 +70,7 @@ def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, row
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7 * np.max(np.abs(expected)))
     if problem.n_columns == 1:
         assert isinstance(metric, DenseMetric)
-        exact = np.linalg.inv(scaled_hessian(objective, problem, coefficients))
+        exact = np.linalg.inv(scaled_hessian(objective, NUMPY, problem, coefficients))
         np.testing.assert_allclose(got, exact, rtol=1e-6, atol=1e-7 * np.max(np.abs(exact)))
     else:
         assert isinstance(metric, CentredMetric)
@@ -102,7 +89,7 @@ def test_a_draw_stands_for_all_samples():
     drawn = objective.curvature(point).metric()
     # Of the 6000 samples all have their logits computed, and 1024 are read for each class.
     assert objective.passes - passes == 0.5 * (6000 + 3 * 1024) / 6000
-    exact = blocks_of(scaled_hessian(objective, problem, coefficients), objective.shape)
+    exact = blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape)
     for inverse, block in zip(np.concatenate(drawn.inner.inverses), exact, strict=True):
         ratios = np.linalg.eigvals(inverse @ block).real
         assert 0.8 < ratios.min() <= ratios.max() < 1.25
@@ -205,7 +192,7 @@ def test_the_diagonal_is_that_of_the_hessian(monkeypatch, name):
     metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
     inner = metric.inner if problem.n_columns > 1 else metric
     assert isinstance(inner, DiagonalMetric)
-    diagonal = np.diag(scaled_hessian(objective, problem, coefficients)).reshape(objective.shape[::-1]).T
+    diagonal = np.diag(scaled_hessian(objective, NUMPY, problem, coefficients)).reshape(objective.shape[::-1]).T
     np.testing.assert_allclose(inner.inverse, 1 / diagonal, rtol=1e-6)
 
 
@@ -217,7 +204,7 @@ def test_low_rank_is_near_the_inverse_where_the_data_are_of_low_rank(monkeypatch
     problem = PROBLEMS["logistic"].but(X=X, y=rng.integers(0, 2, 300), l2=1e-3 * np.max(np.abs(X)) ** 2)
     objective = make(problem, NUMPY, dtype)
     point = np.zeros(objective.shape, dtype)
-    exact = np.linalg.inv(scaled_hessian(objective, problem, np.zeros(objective.shape)))
+    exact = np.linalg.inv(scaled_hessian(objective, NUMPY, problem, np.zeros(objective.shape)))
     choose(monkeypatch, "low rank")
     metric = objective.curvature(point).metric()
     assert isinstance(metric, LowRankMetric)
@@ -240,7 +227,7 @@ def test_a_sample_of_the_rows_will_do(in_chunks):
     before = objective.passes
     inverse = as_matrix(objective.curvature(point_of(objective, NUMPY, coefficients)).metric(), objective.shape)
     assert objective.passes - before <= 1.0
-    exact = np.linalg.inv(scaled_hessian(objective, problem, coefficients))
+    exact = np.linalg.inv(scaled_hessian(objective, NUMPY, problem, coefficients))
     root = np.linalg.cholesky(exact)
     spectrum = np.linalg.eigvalsh(np.linalg.solve(root, np.linalg.solve(root, inverse).T))
     assert spectrum[-1] < 1.3

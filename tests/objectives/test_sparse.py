@@ -263,6 +263,10 @@ def test_logits_are_kept_where_they_are_small_beside_what_a_fit_holds():
     assert keeps(sp.csr_array((10**6, 10**5 + 10**5)), 3)
     assert not keeps(np.broadcast_to(0.0, (10**6, 47)), 3)
     assert keeps(np.broadcast_to(0.0, (10**6, 48)), 3)
+    # A sixteenth in bytes, not in entries.
+    for stored, n_features in (("float32", 96), ("uint8", 384), ("bool", 384)):
+        assert not keeps(np.broadcast_to(np.zeros((), stored), (10**6, n_features - 1)), 3)
+        assert keeps(np.broadcast_to(np.zeros((), stored), (10**6, n_features)), 3)
 
 
 def test_a_metric_of_drawn_samples_is_that_of_dense_data():
