@@ -13,13 +13,14 @@ __all__ = [
     "backend_of",
     "backend_on",
     "scalar",
+    "scalars",
     "to_host",
 ]
 
 import importlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
@@ -171,16 +172,18 @@ class Backend:
         """Return the dtype in which sums over many samples accumulate: float64 on CPUs, elsewhere ``dtype`` itself."""
         return self.xp.float64 if self.capabilities.default_float == "float64" else dtype
 
-    def scope(self) -> ExitStack:
+    def scope(self) -> AbstractContextManager[Any]:
         """Make this device current, and silence NumPy's floating-point warnings.
 
         CuPy puts new arrays on the current device, not on that of the operands. The warnings are silenced where the
         caller looks for infinities and NaN itself.
         """
+        silent = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+        if not self.name.startswith("cuda"):
+            return silent  # small fits enter a scope so often that a stack would take a twentieth of their time
         stack = ExitStack()
-        stack.enter_context(np.errstate(over="ignore", invalid="ignore", divide="ignore"))
-        if self.name.startswith("cuda"):
-            stack.enter_context(self.device)
+        stack.enter_context(silent)
+        stack.enter_context(self.device)
         return stack
 
     def map_chunks(self, function: Callable[[Any], Any], chunks: Iterable[Any]) -> Iterator[Any]:
@@ -280,8 +283,8 @@ def to_host(array: Any) -> np.ndarray:
     if library == "array_api_strict":
         return np.array(array.to_device(importlib.import_module(library).Device("CPU_DEVICE")))
     host = np.asarray(array)
-    # JAX brings a bfloat16 of its own, on which half of NumPy fails.
-    return host.astype(np.float32) if host.dtype.name == "bfloat16" else host
+    # JAX brings a bfloat16 of its own, on which half of NumPy fails. (The kind comes first: names are slow to make.)
+    return host.astype(np.float32) if host.dtype.kind == "V" and host.dtype.name == "bfloat16" else host
 
 
 def scalar(array: Array) -> float:
@@ -298,6 +301,27 @@ def scalar(array: Array) -> float:
         Its value.
     """
     return float(to_host(array))
+
+
+def scalars(*arrays: Array) -> list[float]:
+    """Read several numbers from a device in one host synchronisation.
+
+    Parameters
+    ----------
+    *arrays : array of shape ()
+        The numbers, of floats that the dtype of the first one can hold.
+
+    Returns
+    -------
+    list of float
+        Their values.
+    """
+    first = arrays[0]
+    if isinstance(first, np.ndarray | np.generic):
+        return [float(array) for array in arrays]  # here a stack costs more than reading
+    xp = array_namespace(first)
+    values: list[float] = to_host(xp.stack([xp.astype(array, first.dtype, copy=False) for array in arrays])).tolist()
+    return values
 
 
 def backend_on(xp: Namespace, device: Any) -> Backend:

@@ -15,6 +15,7 @@ from softmax_xp.backend import (
     backend_of,
     backend_on,
     scalar,
+    scalars,
     to_host,
 )
 from softmax_xp.devices import get_backend
@@ -191,6 +192,13 @@ def test_scalar_reads_one_number(backend):
         read = scalar(backend.asarray(np.asarray(number, kind)))
         assert type(read) is float
         assert read == number
+
+
+def test_scalars_reads_several_numbers_in_the_float_of_the_first(backend):
+    numbers = [backend.asarray(np.asarray(2.5 + i, "float32")) for i in range(3)]
+    read = scalars(*numbers)
+    assert read == [2.5, 3.5, 4.5]
+    assert {type(number) for number in read} == {float}
 
 
 def test_as_array_leaves_arrays_and_reads_the_rest(backend):

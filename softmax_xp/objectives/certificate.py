@@ -48,9 +48,9 @@ penalties", 2017 (feasible points by shrinking).
 __all__ = ["certify"]
 
 from math import inf
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, cast, final
 
-from softmax_xp.backend import array_namespace, backend_of, scalar, to_host
+from softmax_xp.backend import array_namespace, backend_of, scalar, scalars
 from softmax_xp.losses.contract import CurvedLoss, Targets
 from softmax_xp.objectives.bias import polished_bias
 from softmax_xp.objectives.linear import LinearObjective, summed
@@ -129,7 +129,7 @@ def certify(
     if l1:
         rounding = rounding + xp.max(xp.sum(xp.abs(weight * xp.astype(sizes, weight.dtype)), axis=0))
     gap = gap * (1.0 + 1e-12) + 8.0 * xp.finfo(value.dtype).eps * rounding
-    bounded, at, steepest = to_host(xp.stack((gap, value, norm))).tolist()  # host: the certificate
+    bounded, at, steepest = scalars(gap, value, norm)  # host: the certificate
     return bound.in_dtype(params), Certificate(bounded, at, steepest), bound.passes + bound.model.passes
 
 
@@ -177,8 +177,7 @@ class _Bound:
     """The passes over the data that a certificate takes."""
 
     def __init__(self, linear: LinearObjective, params: LinearParams, n_columns: int, enough: float) -> None:
-        assert isinstance(linear.loss, CurvedLoss)  # noqa: S101 - see ConvexObjective
-        self.linear, self.loss, self.n_columns = linear, linear.loss, n_columns
+        self.linear, self.loss, self.n_columns = linear, cast("CurvedLoss", linear.loss), n_columns
         self.backend = backend_of(linear.targets.labels)
         xp = self.backend.xp
         dtype: Any = xp.float64 if self.backend.capabilities.float64 else linear.dtype

@@ -98,6 +98,8 @@ class ConvexObjective:
         with backend.scope():
             self.scale = feature_scale(linear, l2)  # (n_features, 1)
             free = xp.zeros((1, 1), dtype=linear.dtype, device=backend.device)
+            # (n_rows, 1): nothing scales the bias.
+            self._row_scale = xp.concat((self.scale, free + 1.0), axis=0) if fit_intercept else self.scale
 
             def rows(strength: float, power: int) -> Array:
                 scaled = strength / self.scale**power
@@ -236,7 +238,7 @@ class ConvexObjective:
             self._matrix = HessianMatrix(self)
         return self._matrix
 
-    def measures(self, point: Array, value: Array, gradient: Array) -> Array:
+    def measures(self, point: Array, value: Array, gradient: Array) -> tuple[Array, Array, Array]:
         """Return the objective, its gradient's largest entry, and an estimate of the certificate, on the device.
 
         The estimate is the certificate itself where the bias is optimal and there is no L1 part: see
@@ -253,16 +255,16 @@ class ConvexObjective:
 
         Returns
         -------
-        array of shape (3,)
+        total, norm, estimate : array of shape ()
             Of the dtype of ``value``.
         """
         l1, l2 = self.l1_strength, self.l2_strength
         xp = array_namespace(gradient)
         with self.backend.scope():
-            slope = xp.astype(gradient, value.dtype, copy=False)
-            if self.fit_intercept:
-                slope, bias = slope[:-1, :], slope[-1, :]
-            slope = slope * self.scale
+            gradient = xp.astype(gradient, value.dtype, copy=False) * self._row_scale
+            # Of wide data the point is large: squares and absolute values would be further arrays of its size.
+            norm = xp.maximum(xp.max(gradient), -xp.min(gradient))
+            slope, bias = (gradient[:-1, :], gradient[-1, :]) if self.fit_intercept else (gradient, None)
             # Without a penalty there is nothing to estimate.
             mean, length = self._mean_features() if self.fit_intercept and (l1 or l2) else (None, None)
             if l1:
@@ -270,21 +272,17 @@ class ConvexObjective:
                 value = value + l1 * xp.sum(xp.abs(weight))
                 estimate = self._estimate(weight, (slope if mean is None else slope - mean * bias) - l2 * weight)
                 bent = xp.maximum(xp.abs(slope) - l1, xp.zeros_like(slope))
-                slope = xp.where(weight == 0, bent, slope + l1 * xp.sign(weight))
+                norm = xp.max(xp.abs(xp.where(weight == 0, bent, slope + l1 * xp.sign(weight))))
+                norm = norm if bias is None else xp.maximum(norm, xp.max(xp.abs(bias)))
             else:
                 flat = xp.reshape(slope, (-1,))
                 square = xp.vecdot(flat, flat)
                 if mean is not None and length is not None:
                     # That of ``slope - mean * bias``, without a further array of this size.
-                    along = 2.0 * (mean.T @ slope)[0, :] - length * bias
-                    less = xp.maximum(square - xp.vecdot(along, bias), xp.zeros_like(square))
-                    square = xp.where(xp.isfinite(less), less, square)
+                    less = square - xp.vecdot(2.0 * (mean.T @ slope)[0, :] - length * bias, bias)
+                    square = xp.where(xp.isfinite(less), xp.where(less > 0.0, less, 0.0), square)
                 estimate = square * (0.5 / l2) if l2 else xp.full_like(value, float("inf"))
-            # Of wide data the point is large: squares and absolute values would be further arrays of its size.
-            norm = xp.maximum(xp.max(slope), -xp.min(slope))
-            if self.fit_intercept:
-                norm = xp.maximum(norm, xp.max(xp.abs(bias)))
-            return xp.stack((value, norm, estimate))
+            return value, norm, estimate
 
     def _mean_features(self) -> tuple[Array, Array]:
         """Return the weighted mean of a sample of the rows, (n_features, 1), and its square; made at the first call."""

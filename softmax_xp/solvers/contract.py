@@ -11,7 +11,7 @@ __all__ = ["Certificate", "Certified", "Curvature", "Evaluation", "Metric", "Obj
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
-from softmax_xp.backend import array_namespace, to_host
+from softmax_xp.backend import array_namespace, scalars
 from softmax_xp.typing import Array
 
 
@@ -157,8 +157,8 @@ class Objective(Protocol):
         """
         ...
 
-    def measures(self, point: Array, value: Array, gradient: Array) -> Array:
-        """Return what tells how good a point is, on the device.
+    def measures(self, point: Array, value: Array, gradient: Array) -> tuple[Array, Array, Array]:
+        """Return what tells how good a point is, on the device: three arrays of shape ().
 
         Parameters
         ----------
@@ -169,9 +169,12 @@ class Objective(Protocol):
 
         Returns
         -------
-        array of shape (3,)
-            The objective with its L1 part; the largest absolute entry of its smallest subgradient, in the user's
-            coordinates; and an estimate of the certificate, which costs no pass.
+        total : array of shape ()
+            The objective with its L1 part.
+        norm : array of shape ()
+            The largest absolute entry of its smallest subgradient, in the user's coordinates.
+        estimate : array of shape ()
+            Of the certificate; it costs no pass.
         """
         ...
 
@@ -226,10 +229,10 @@ def evaluate(objective: Objective, point: Array, direction: Array | None = None)
     value, gradient = objective.value_and_gradient(point)
     measures = objective.measures(point, value, gradient)
     if direction is None:
-        total, norm, estimate = to_host(measures).tolist()  # host: the loop decides by these
+        total, norm, estimate = scalars(*measures)  # host: the loop decides by these
         return Evaluation(point, value, gradient, total, norm, estimate, 0.0)
-    slope = xp.astype(xp.vecdot(xp.reshape(gradient, (-1,)), xp.reshape(direction, (-1,))), measures.dtype)
-    total, norm, estimate, along = to_host(xp.concat((measures, slope[None]))).tolist()  # host: as above
+    slope = xp.vecdot(xp.reshape(gradient, (-1,)), xp.reshape(direction, (-1,)))
+    total, norm, estimate, along = scalars(*measures, slope)  # host: as above
     return Evaluation(point, value, gradient, total, norm, estimate, along)
 
 

@@ -25,8 +25,8 @@ def test_an_evaluation_says_all_that_the_host_needs():
 
 def test_an_evaluation_reads_the_host_once(monkeypatch):
     reads = []
-    original = contract.to_host
-    monkeypatch.setattr(contract, "to_host", lambda array: reads.append(1) or original(array))
+    original = contract.scalars
+    monkeypatch.setattr(contract, "scalars", lambda *arrays: reads.append(1) or original(*arrays))
     objective = Quadratic(np.eye(2))
     evaluate(objective, objective.start(), np.ones((2, 1)))
     assert len(reads) == 1
