@@ -92,8 +92,8 @@ def row_slice(rows: Any, part: slice) -> Any:
 
 
 def take_rows(rows: Any, index: Array) -> Any:
-    """Return the rows named in ``index``, in that order: a copy."""
-    return rows[index]
+    """Return the rows named in ``index``, in that order, of dense or sparse data: a copy."""
+    return rows[index] if is_sparse(rows) else array_namespace(rows).take(rows, index, axis=0)
 
 
 def in_float(rows: Any, dtype: Any) -> Any:

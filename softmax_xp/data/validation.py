@@ -144,7 +144,7 @@ def check_sample_weight(sample_weight: Array, n_samples: int) -> None:
     raise InvalidValueError(msg)
 
 
-def check_soft_targets(targets: Array, n_samples: int) -> None:
+def check_soft_targets(targets: Array, n_samples: int, name: str = "targets") -> None:
     """Check that each row is a probability distribution over the classes.
 
     Parameters
@@ -153,6 +153,8 @@ def check_soft_targets(targets: Array, n_samples: int) -> None:
         Probabilities: not negative, rows summing to 1 within 1e-3.
     n_samples : int
         The number of samples.
+    name : str, default: "targets"
+        What to call them in messages.
 
     Raises
     ------
@@ -166,22 +168,22 @@ def check_soft_targets(targets: Array, n_samples: int) -> None:
     >>> import numpy as np
     >>> check_soft_targets(np.asarray([[0.9, 0.1], [0.5, 0.5]]), 2)
     """
-    xp = _namespace(targets, "targets")
+    xp = _namespace(targets, name)
     if targets.ndim != 2 or targets.shape[0] != n_samples or targets.shape[1] < 2:
         msg = (
-            f"`targets` must have shape ({n_samples}, n_classes) with at least two classes; "
+            f"`{name}` must have shape ({n_samples}, n_classes) with at least two classes; "
             f"got shape {tuple(targets.shape)}."
         )
         raise InvalidValueError(msg)
     if not xp.isdtype(targets.dtype, "real floating"):
-        msg = f"`targets` must hold floats; got dtype {targets.dtype}. Pass integer labels as a vector `y`."
+        msg = f"`{name}` must hold floats; got dtype {targets.dtype}. Pass integer labels as a vector `y`."
         raise InvalidTypeError(msg)
     valid = None
     for _, chunk in _row_chunks(targets):
         chunk_is_valid = xp.all(_is_distribution(chunk, xp))
         valid = chunk_is_valid if valid is None else xp.logical_and(valid, chunk_is_valid)
     if valid is not None and not bool(valid):  # the one host read of this check
-        _raise_no_distribution(targets, xp)
+        _raise_no_distribution(targets, xp, name)
 
 
 def _namespace(array: Array, name: str) -> Namespace:
@@ -242,7 +244,7 @@ def _is_distribution(chunk: Array, xp: Namespace) -> Array:
     return xp.logical_and(xp.all(in_range, axis=1), off_by <= _SUM_TOLERANCE)
 
 
-def _raise_no_distribution(targets: Array, xp: Namespace) -> None:
+def _raise_no_distribution(targets: Array, xp: Namespace, name: str) -> None:
     """Find the first row that is no distribution and raise."""
     for start, chunk in _row_chunks(targets):
         row = _first(xp.logical_not(_is_distribution(chunk, xp)), xp)
@@ -253,13 +255,13 @@ def _raise_no_distribution(targets: Array, xp: Namespace) -> None:
         column = _first(xp.logical_not(allowed), xp)
         if column is not None:
             msg = (
-                "`targets` must be finite and not negative; "
+                f"`{name}` must be finite and not negative; "
                 f"got {_text_of(values[column])} at row {start + row}, column {column}."
             )
             raise InvalidValueError(msg)
         # A Python sum cannot overflow to a warning the way an array sum can.
         total = sum(float(values[index]) for index in range(values.shape[0]))
         msg = (
-            f"`targets` must have rows that sum to 1; got {total:.6g} at row {start + row}. Divide each row by its sum."
+            f"`{name}` must have rows that sum to 1; got {total:.6g} at row {start + row}. Divide each row by its sum."
         )
         raise InvalidValueError(msg)

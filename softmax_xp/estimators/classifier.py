@@ -267,12 +267,12 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
             with problem.backend.scope():
                 before: Stream = getattr(self, "_stream", None) or self._begin(problem, settings)
                 stream, row = stream_over(problem, settings, before)
-                history = self.history_ if before.calls else History()
+                rows = self.history_.rows if before.calls else []
+                history = History([*rows, row])  # a new one: a copy of this classifier may hold the old
                 name = minibatch_name(settings)
                 parts = FittedParts(one_column(stream.params), stream.calls, _STREAMED, None, history, name)
                 self._take(problem, parts)
             self._stream, self._total_weight = stream, stream.total
-            history.append(row)
             as_shown(settings)(row)
         return self
 
@@ -285,6 +285,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         covariance: Literal["model", "sandwich"] = "model",
         confidence: float = 0.95,
         reference: Any = None,
+        classes: Any = None,
     ) -> "Summary":
         """Return the coefficients against a reference class, with standard errors, Wald tests and intervals.
 
@@ -302,6 +303,9 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
             Of the intervals.
         reference : object, optional
             The class to compare with; by default the first.
+        classes : array_like of shape (n_classes,), optional
+            The names of the columns of soft targets, as in the fit; by default those of a data frame, or else the
+            sorted classes.
 
         Returns
         -------
@@ -313,7 +317,11 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         check_fitted(self)
         matrix = as_matrix(X)
         check_features(self, X, matrix, reset=False)
-        targeted = read_targets(y, matrix, classes=self.classes_)
+        targeted = read_targets(y, matrix, classes=classes, known=self.classes_)
+        if len(targeted.classes) != len(self.classes_):
+            new = [label for label in targeted.classes.tolist() if label not in self.classes_.tolist()]
+            msg = f"`y` must have the classes of the fit; got {new} besides. Pass the data of the fit."
+            raise InvalidValueError(msg)
         weight = read_sample_weight(sample_weight, matrix.shape[0])
         by_class = read_class_weight(self.class_weight, targeted, weight)
         targets = targeted.targets

@@ -11,7 +11,7 @@ from typing import Any
 from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.data.sparse import is_sparse, occurring_columns, select_columns, spread_rows
 from softmax_xp.estimators.coefficients import centred
-from softmax_xp.estimators.problem import FitProblem, FittedParts
+from softmax_xp.estimators.problem import FitProblem, FittedParts, counting
 from softmax_xp.estimators.reporting import NotConvergedWarning, Show, warn_unless_converged
 from softmax_xp.estimators.settings import AUTO, FitSettings
 from softmax_xp.losses.contract import Targets
@@ -51,6 +51,7 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
     FittedParts
         With a certificate.
     """
+    problem = counting(problem)
     occurring = _occurring_features(problem.linear)
     objective = convex_objective(_restricted(problem, occurring), settings)
     solver, name = _solver(settings.solver, objective)

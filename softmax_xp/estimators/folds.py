@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from softmax_xp.backend import Backend
+from softmax_xp.backend import Backend, to_host
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.stacked_data import FoldPlan, Segment
@@ -21,8 +21,8 @@ _SEGMENTS_FOR_A_FOLD = 3
 class Folds(NamedTuple):
     """The folds of a cross-validation; the last one more trains on all samples."""
 
-    counts: NDArray[np.int64]  # (n_folds + 1, n_samples) how often each trains on each sample
-    tests: tuple[NDArray[np.int64], ...]  # the samples on which each fold is scored
+    counts: NDArray[np.int64]  # (n_folds + 1, n_counting) how often each trains on each sample of positive weight
+    tests: tuple[NDArray[np.int64], ...]  # the samples, of all, on which each fold is scored
 
     @property
     def whole(self) -> int:
@@ -60,7 +60,7 @@ class Folds(NamedTuple):
         return FoldPlan(len(self.counts), segments, None if is_sorted else backend.put(order))
 
 
-def read_folds(splits: Iterable[tuple[Any, Any]], n_samples: int) -> Folds:
+def read_folds(splits: Iterable[tuple[Any, Any]], n_samples: int, weight: Any = None) -> Folds:
     """Read what a splitter yields.
 
     Parameters
@@ -69,6 +69,8 @@ def read_folds(splits: Iterable[tuple[Any, Any]], n_samples: int) -> Folds:
         Row numbers, or truth values of all rows.
     n_samples : int
         How many rows there are.
+    weight : array of shape (n_samples,), optional
+        Of the rows. The folds are those of :func:`softmax_xp.estimators.problem.counting`.
 
     Returns
     -------
@@ -80,18 +82,25 @@ def read_folds(splits: Iterable[tuple[Any, Any]], n_samples: int) -> Folds:
     InvalidValueError
         Without a fold, or where one trains or tests on nothing.
     """
+    counted = np.ones(n_samples, dtype=bool) if weight is None else to_host(weight) > 0
     rows, counts, tests = np.arange(n_samples), list[NDArray[np.int64]](), list[NDArray[np.int64]]()
     for train, test in splits:
-        trained, tested = rows[np.asarray(train)], rows[np.asarray(test)]
-        if not (len(trained) and len(tested)):
-            msg = f"`cv` must yield folds that train and test on samples; got {len(trained)} and {len(tested)} of them."
+        try:
+            trained, tested = rows[np.asarray(train)], rows[np.asarray(test)]
+        except IndexError as error:
+            msg = f"`cv` must yield numbers of the {n_samples} samples, or one truth value for each; got {error}."
+            raise InvalidValueError(msg) from None
+        training, testing = int(counted[trained].sum()), int(counted[tested].sum())
+        if not (training and testing):
+            got = f"{training} and {testing} of them"
+            msg = f"`cv` must yield folds that train and test on samples of positive weight; got {got}."
             raise InvalidValueError(msg)
-        counts.append(np.bincount(trained, minlength=n_samples))
+        counts.append(np.bincount(trained, minlength=n_samples)[counted])
         tests.append(tested)
     if not counts:
         msg = "`cv` must yield at least one fold; got none. Pass a number of folds, such as 5."
         raise InvalidValueError(msg)
-    return Folds(np.stack([*counts, np.ones(n_samples, dtype=np.int64)]), tuple(tests))
+    return Folds(np.stack([*counts, np.ones_like(counts[0])]), tuple(tests))
 
 
 def fold_targets(targets: Targets, counts: Sequence[int] | NDArray[np.int64], backend: Backend, dtype: Any) -> Targets:

@@ -4,7 +4,7 @@
 __all__ = ["SoftmaxClassifierCV"]
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self
 
@@ -16,14 +16,14 @@ from sklearn.model_selection import check_cv
 
 from softmax_xp.backend import Backend, array_namespace, to_host
 from softmax_xp.data.sparse import is_sparse
-from softmax_xp.errors import InvalidValueError
+from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.estimators.classifier import SoftmaxClassifier
 from softmax_xp.estimators.coefficients import as_coefficients
 from softmax_xp.estimators.folds import read_folds
 from softmax_xp.estimators.heads import HeadFit, HeadFitter, mean_params, warn_of_heads
 from softmax_xp.estimators.path import check_full_batch, read_strengths
 from softmax_xp.estimators.predictions import LinearPredictions
-from softmax_xp.estimators.problem import FitProblem, prepare_fit
+from softmax_xp.estimators.problem import FitProblem, counting, prepare_fit
 from softmax_xp.estimators.scores import HeadScorer
 from softmax_xp.estimators.settings import FitSettings
 from softmax_xp.estimators.targets import read_sample_weight
@@ -191,9 +191,9 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         reader, settings, grid = self._read()
         problem = prepare_fit(reader, settings, X, y, sample_weight)
         n_samples = problem.linear.X.shape[0]
-        folds = read_folds(self._splits(problem, groups), n_samples)
+        folds = read_folds(self._splits(problem, groups), n_samples, problem.linear.targets.weight)
         scorer = HeadScorer(problem, self.scoring, read_sample_weight(sample_weight, n_samples))
-        fitter = HeadFitter(problem, folds, settings, grid.largest_C)
+        fitter = HeadFitter(counting(problem), folds, settings, grid.largest_C)
         for ratio in grid.l1_ratios:
             grid.fit(fitter, scorer, float(ratio))
             if settings.verbose:
@@ -257,6 +257,12 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         reader.random_state, reader.verbose = self.random_state, self.verbose
         settings = FitSettings.of(reader)
         check_full_batch(settings)
+        if isinstance(self.l1_ratios, str) or not isinstance(self.l1_ratios, Iterable):
+            msg = f"`l1_ratios` must be a sequence of numbers between 0 and 1; got {self.l1_ratios!r}. Pass (0.0,)."
+            raise InvalidTypeError(msg)
+        if not isinstance(self.refit, bool | np.bool_):
+            msg = f"`refit` must be True or False; got {self.refit!r}."
+            raise InvalidTypeError(msg)
         ratios = [replace(settings, l1_ratio=ratio).l1_ratio for ratio in self.l1_ratios]
         if not ratios:
             msg = "`l1_ratios` must hold at least one number between 0 and 1; got none. Pass (0.0,) for an L2 penalty."
@@ -268,7 +274,11 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         X, targeted = problem.linear.X, problem.targeted
         rows = X if is_sparse(X) or isinstance(X, np.ndarray) else np.empty((X.shape[0], 1))
         labels = to_host(targeted.targets)
-        return check_cv(self.cv, labels, classifier=not targeted.is_soft).split(rows, labels, groups)
+        try:
+            return list(check_cv(self.cv, labels, classifier=not targeted.is_soft).split(rows, labels, groups))
+        except (TypeError, ValueError) as error:
+            msg = f"`cv` must split the samples, with `groups` if it needs them; got {self.cv!r}: {error}"
+            raise InvalidValueError(msg) from None
 
     def _take(self, reader: SoftmaxClassifier, problem: FitProblem, grid: "_Grid", chosen: "_Chosen") -> None:
         """Make attributes of what was found, where the data came from."""
@@ -318,9 +328,9 @@ class _Grid:
         tests = fitter.folds.tests
         heads = fitter.path(range(len(tests)), self.distinct, l1_ratio)
         self._heads.append(heads)
-        scores = [
-            scorer.scores([by_fold[fold] for by_fold in heads], self.distinct, test) for fold, test in enumerate(tests)
-        ]
+        shared = {name: getattr(fitter.settings, name) for name in _SHARED}
+        params = [{"C": C, "l1_ratio": l1_ratio, **shared} for C in self.distinct]
+        scores = [scorer.scores([by_fold[fold] for by_fold in heads], params, test) for fold, test in enumerate(tests)]
         self._scores.append(np.stack(scores)[:, self.place])
 
     def line(self) -> str:

@@ -19,7 +19,7 @@ from softmax_xp.data.sparse import is_sparse
 from softmax_xp.estimators.coefficients import centred
 from softmax_xp.estimators.convex_fit import fit_convex
 from softmax_xp.estimators.folds import Folds, fold_targets
-from softmax_xp.estimators.problem import FitProblem
+from softmax_xp.estimators.problem import FitProblem, counting
 from softmax_xp.estimators.reporting import NotConvergedWarning
 from softmax_xp.estimators.settings import AUTO, FitSettings
 from softmax_xp.estimators.stacked_path import StackedPath
@@ -169,12 +169,15 @@ class HeadFitter:
         if fold != self.folds.whole:
             targets = fold_targets(full.targets, self.folds.counts[fold], problem.backend, problem.dtype)
             problem = problem._replace(linear=LinearObjective(full.X, targets, full.loss, None, full.dtype))
+        problem = counting(problem)  # once for the whole path
         start = near.params if isinstance(near, HeadFit) else near
         fits = []
         for C in Cs:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 parts = fit_convex(problem, replace(self.settings, C=C, l1_ratio=l1_ratio), start, lambda _row: False)
+            if parts.status == Status.INTERRUPTED:  # there is no grid without the other heads
+                raise KeyboardInterrupt
             if parts.status not in _MISSED and caught:
                 self.notes.append(str(caught[0].message))
             start = parts.params

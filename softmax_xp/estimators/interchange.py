@@ -205,8 +205,7 @@ def _plain_params(estimator: Any) -> dict[str, Any]:
         for name, value in estimator.get_params().items()
         if isinstance(value, _PLAIN) and value != defaults[name]
     }
-    for name in ("C", "tol", "l1_ratio", "learning_rate", "max_iter", "batch_size", "random_state"):
-        value = getattr(estimator, name)
+    for name, value in estimator.get_params().items():
         if isinstance(value, np.generic):  # what a grid of numpy.logspace holds
             plain[name] = value.item()
     weight = estimator.class_weight

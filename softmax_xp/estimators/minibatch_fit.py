@@ -6,15 +6,12 @@ __all__ = ["PLATEAU", "fit_minibatch", "penalty_of"]
 import warnings
 from dataclasses import replace
 from math import inf
-from typing import Any, final
+from typing import final
 
-import numpy as np
-
-from softmax_xp.backend import array_namespace, to_host
 from softmax_xp.errors import SmallDataWarning
 from softmax_xp.estimators.coefficients import columns_of_classes, one_column
 from softmax_xp.estimators.convex_fit import convex_objective
-from softmax_xp.estimators.problem import FitProblem, FittedParts, check_dense
+from softmax_xp.estimators.problem import FitProblem, FittedParts, check_dense, counting
 from softmax_xp.estimators.reporting import Show, warn_unless_converged
 from softmax_xp.estimators.settings import FitSettings, minibatch_name, minibatch_optimizer, seed_of
 from softmax_xp.losses import CrossEntropy
@@ -22,7 +19,7 @@ from softmax_xp.penalties import ElasticNet, Penalty
 from softmax_xp.solvers import Status
 from softmax_xp.training import Callback, Trainer
 from softmax_xp.training.callbacks import EpochEnd
-from softmax_xp.typing import Array, LinearParams
+from softmax_xp.typing import LinearParams
 
 # The status of a fit that ended because its objective no longer fell.
 PLATEAU = "plateau"
@@ -85,7 +82,8 @@ def fit_minibatch(problem: FitProblem, settings: FitSettings, start: LinearParam
         With the certificate of the last weights.
     """
     check_dense(problem)
-    X, targets, weight = _counting(problem)
+    problem = counting(problem)
+    X, targets, weight = problem.linear.X, problem.targeted.targets, problem.linear.targets.sample_weight
     n_classes, optimizer = len(problem.classes), minibatch_optimizer(settings)
     batch_size = _batch_size(settings.batch_size, X.shape[0])
     watch = _Watch(settings.tol, show, -(-X.shape[0] // batch_size))
@@ -111,28 +109,6 @@ def fit_minibatch(problem: FitProblem, settings: FitSettings, start: LinearParam
     status = _status(history.status, is_plateau=watch.is_plateau, is_certified=is_certified)
     warn_unless_converged(status, is_minibatch=True)
     return FittedParts(params, len(history), status, certificate, history, minibatch_name(settings))
-
-
-def _counting(problem: FitProblem) -> tuple[Array, Array, Array | None]:
-    """Return the samples of positive weight: one of weight 0 would still fill a place in a batch."""
-    linear, targets = problem.linear, problem.targeted.targets
-    weight = linear.targets.sample_weight
-    if weight is None:
-        return linear.X, targets, None
-    counts = to_host(weight) > 0
-    if counts.all():
-        return linear.X, targets, weight
-    rows = np.flatnonzero(counts)
-    taken = problem.backend.put(rows)
-    xp = problem.backend.xp
-    kept = targets[rows] if isinstance(targets, np.ndarray) else _take(targets, rows)
-    return xp.take(linear.X, taken, axis=0), kept, xp.take(weight, taken, axis=0)
-
-
-def _take(targets: Array, rows: Any) -> Array:
-    """Take rows of soft targets, which may live elsewhere than the fit."""
-    xp = array_namespace(targets)
-    return xp.take(targets, xp.asarray(rows.tolist(), device=targets.device), axis=0)
 
 
 def _batch_size(batch_size: int, n_samples: int) -> int:

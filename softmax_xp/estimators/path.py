@@ -16,7 +16,7 @@ from softmax_xp.estimators.classifier import SoftmaxClassifier
 from softmax_xp.estimators.coefficients import as_coefficients
 from softmax_xp.estimators.folds import Folds
 from softmax_xp.estimators.heads import HeadFitter, warn_of_heads
-from softmax_xp.estimators.problem import prepare_fit
+from softmax_xp.estimators.problem import counting, prepare_fit
 from softmax_xp.estimators.settings import FitSettings
 from softmax_xp.solvers import Certificate, Solver
 from softmax_xp.typing import Array
@@ -59,7 +59,10 @@ def read_strengths(Cs: Any) -> NDArray[np.float64]:
             msg = f"`Cs` must be at least 1 where it is a number of values; got {Cs}."
             raise InvalidValueError(msg)
         return np.logspace(-4, 4, int(Cs))
-    values = np.asarray(Cs)
+    try:
+        values = np.asarray(Cs)
+    except ValueError:  # lists of different lengths
+        values = np.empty((0, 0))
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         msg = f"`Cs` must be a number of values, or a sequence of numbers; got {Cs!r}."
         raise InvalidTypeError(msg)
@@ -158,7 +161,7 @@ def softmax_path(
     settings = FitSettings.of(estimator)
     check_full_batch(settings)
     values = read_strengths(Cs)
-    problem = prepare_fit(estimator, settings, X, y, sample_weight)
+    problem = counting(prepare_fit(estimator, settings, X, y, sample_weight))
     distinct, place = np.unique(values, return_inverse=True)
     strengths = [float(C) for C in distinct]
     folds = Folds(np.ones((1, problem.linear.X.shape[0]), dtype=np.int64), ())

@@ -108,15 +108,15 @@ class LinearPredictions:
         )
         return self._labels(codes)
 
-    def predict_top_k(self, X: Any, k: int = 5, *, log: bool = False) -> TopK:
+    def predict_top_k(self, X: Any, k: int | None = None, *, log: bool = False) -> TopK:
         """Return the likeliest classes and their probabilities, without ever holding those of all classes.
 
         Parameters
         ----------
         X : array_like of shape (n_samples, n_features)
             Real features.
-        k : int, default=5
-            How many, at most the number of classes.
+        k : int, optional
+            How many, at most the number of classes. By default 5, or all where there are fewer.
         log : bool, default=False
             Whether to return the logarithms of the probabilities, in nats.
 
@@ -133,6 +133,7 @@ class LinearPredictions:
             If `k` is not between 1 and the number of classes.
         """
         n_classes = len(self._fitted_classes())
+        k = min(5, n_classes) if k is None else k
         if isinstance(k, bool) or not isinstance(k, Integral):
             msg = f"`k` must be an integer; got {k!r}."
             raise InvalidTypeError(msg)

@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The boundary of a fit: check data and labels, choose device and float, and move everything there once."""
 
-__all__ = ["FitProblem", "FittedParts", "check_dense", "prepare_fit", "settle_device"]
+__all__ = ["FitProblem", "FittedParts", "check_dense", "counting", "prepare_fit", "settle_device"]
 
+import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
-from softmax_xp.backend import Backend, backend_of, scalar
-from softmax_xp.data.sparse import is_sparse, place_of
+from softmax_xp.backend import Backend, array_namespace, backend_of, scalar, to_host
+from softmax_xp.data.sparse import is_sparse, place_of, take_rows
 from softmax_xp.devices import get_backend
-from softmax_xp.errors import InvalidTypeError
+from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.estimators.settings import AUTO, FitSettings
 from softmax_xp.estimators.targets import Targeted, read_class_weight, read_sample_weight, read_targets
 from softmax_xp.estimators.validation import as_matrix, check_features, check_width, put_rows
 from softmax_xp.losses import CrossEntropy, Logistic
-from softmax_xp.losses.contract import CurvedLoss, reciprocal_total
+from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total, take_targets
 from softmax_xp.objectives import LinearObjective
 from softmax_xp.typing import Array, LinearParams
 
@@ -70,6 +73,36 @@ def check_dense(problem: FitProblem) -> None:
             "pass X.toarray() if it fits in memory."
         )
         raise InvalidTypeError(msg)
+
+
+def counting(problem: FitProblem) -> FitProblem:
+    """Leave out the samples of weight 0, which would still be read, and fill places in batches.
+
+    Zero times a huge feature is zero, but zero times what overflows is not: only left out are they as if absent.
+
+    Parameters
+    ----------
+    problem : FitProblem
+        Of all samples.
+
+    Returns
+    -------
+    FitProblem
+        The same where all samples count; else with a copy of those that do.
+    """
+    linear, targeted = problem.linear, problem.targeted
+    mass = problem.linear.targets.weight
+    if mass is None:
+        return problem
+    counts = to_host(mass) > 0  # host: once for each fit
+    if counts.all():
+        return problem
+    rows = np.flatnonzero(counts)
+    index, read = problem.backend.put(rows), targeted.targets
+    return problem._replace(
+        linear=replace(linear, X=take_rows(linear.X, index), targets=take_targets(linear.targets, index)),
+        targeted=targeted._replace(targets=take_rows(read, backend_of(read).put(rows))),
+    )
 
 
 class FittedParts(NamedTuple):
@@ -147,7 +180,7 @@ def prepare_fit(
     check_width(matrix, "float32" if dtype == backend.xp.float32 else "float64")
     targeted = read_targets(y, matrix, classes=classes, known=known, name=type(estimator).__name__)
     weight = read_sample_weight(sample_weight, matrix.shape[0])
-    class_weight = read_class_weight(settings.class_weight, targeted, weight)
+    class_weight = read_class_weight(settings.class_weight, targeted, weight, more_to_come=known is not None)
     n_classes = len(targeted.classes)
     loss: CurvedLoss = (
         Logistic(class_weight=class_weight)
@@ -161,8 +194,23 @@ def prepare_fit(
             dtype=dtype,
             sample_weight=None if weight is None else backend.put(weight, dtype),
         )
+        _check_total(targets)
     linear = LinearObjective(put_rows(matrix, backend, dtype), targets, loss, None, dtype)
     return FitProblem(place_of(matrix), linear, targeted, class_weight)
+
+
+def _check_total(targets: Targets) -> None:
+    """Refuse weights whose sum is no number to divide by: zero, or beyond the float of the fit."""
+    if targets.weight is None:
+        return
+    xp = array_namespace(targets.weight)
+    total = scalar(xp.sum(targets.weight))
+    if not xp.finfo(targets.weight.dtype).smallest_normal <= total < math.inf:
+        msg = (
+            f"`sample_weight`, times `class_weight`, must have a sum above 0 that {targets.weight.dtype} can hold; got "
+            f"{total:g}. Divide the weights by their mean."
+        )
+        raise InvalidValueError(msg)
 
 
 def _float_name(dtype: Any, matrix: Array, backend: Backend) -> Any:

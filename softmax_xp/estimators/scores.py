@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import get_scorer, make_scorer
 
 from softmax_xp.backend import array_namespace, to_host
-from softmax_xp.data.sparse import is_sparse
+from softmax_xp.data.sparse import is_sparse, take_rows
+from softmax_xp.errors import InvalidValueError
 from softmax_xp.estimators.classifier import SoftmaxClassifier
 from softmax_xp.estimators.coefficients import as_coefficients
 from softmax_xp.estimators.heads import HeadFit
@@ -45,20 +46,29 @@ class HeadScorer:
         self.sample_weight = None if sample_weight is None else to_host(sample_weight)
         targets = to_host(problem.targeted.targets)
         self.labels = targets if problem.targeted.is_soft else problem.classes[targets]
-        self.scorer = get_scorer(self.scoring)
+        if problem.targeted.is_soft and isinstance(self.scoring, str):
+            msg = f"`scoring` must be a function of soft targets where `y` holds these; got {self.scoring!r}."
+            raise InvalidValueError(msg)
+        try:
+            self.scorer = get_scorer(self.scoring)
+        except ValueError as error:
+            msg = f"`scoring` must be a scorer, or the name of one; got {self.scoring!r}: {error}"
+            raise InvalidValueError(msg) from None
         self.quick = (
             _QUICK.get(self.scoring) if isinstance(self.scoring, str) and not problem.targeted.is_soft else None
         )
 
-    def scores(self, heads: Sequence[HeadFit], Cs: Sequence[float], test: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(
+        self, heads: Sequence[HeadFit], params: Sequence[dict[str, Any]], test: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         """Score the heads of one fold.
 
         Parameters
         ----------
         heads : sequence of HeadFit
             One for each strength.
-        Cs : sequence of float
-            The strengths.
+        params : sequence of dict
+            The parameters that a classifier would need to become each of them.
         test : array of int, shape (n_test,)
             The samples that the fold left out.
 
@@ -74,14 +84,13 @@ class HeadScorer:
         rows = (rows.get() if hasattr(rows, "get") else rows) if is_sparse(rows) else to_host(rows)
         kwargs = {} if self.sample_weight is None else {"sample_weight": self.sample_weight[test]}
         return np.asarray([
-            float(scorer(_estimator(head, C, classes), rows, y, **kwargs)) for head, C in zip(heads, Cs, strict=True)
+            float(scorer(_estimator(head, own, classes), rows, y, **kwargs))
+            for head, own in zip(heads, params, strict=True)
         ])
 
     def _rows(self, test: NDArray[np.int64]) -> Array:
         """Return the left-out samples, where the fit has them."""
-        X, backend = self.problem.linear.X, self.problem.backend
-        index = backend.put(test)
-        return X[index] if is_sparse(X) else backend.xp.take(X, index, axis=0)
+        return take_rows(self.problem.linear.X, self.problem.backend.put(test))
 
     def _with_labels(self) -> Any:
         """Tell the scorer all classes, if it asks for them: a fold may lack some of them."""
@@ -142,9 +151,10 @@ def _log_likelihood(logits: Array, labels: Array) -> Array:
     return xp.clip(chosen, _LEAST, 0.0)
 
 
-def _estimator(head: HeadFit, C: float, classes: NDArray[Any]) -> SoftmaxClassifier:
+def _estimator(head: HeadFit, params: dict[str, Any], classes: NDArray[Any]) -> SoftmaxClassifier:
     """Return a head as a fitted classifier."""
-    made = SoftmaxClassifier(C=C)
+    made = SoftmaxClassifier(**params)
+    made.certificate_, made.status_, made.n_iter_ = head.certificate, str(head.status), np.asarray([head.n_iter])
     made.coef_, made.intercept_ = (to_host(part) for part in as_coefficients(head.params))
     made.classes_, made.n_features_in_ = classes, head.params.weight.shape[0]
     return made

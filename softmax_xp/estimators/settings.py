@@ -4,7 +4,7 @@
 __all__ = ["AUTO", "FitSettings", "minibatch_name", "minibatch_optimizer", "seed_of"]
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, final
@@ -31,6 +31,7 @@ AUTO = "auto"
 _STREAMING_DEFAULT = "adam"
 # The solvers that ask for second derivatives everywhere, which an L1 penalty has not.
 _SMOOTH_ONLY = ("lbfgs", "newton-cg", "newton-cholesky")
+_SMOOTH_ONLY_KINDS = tuple(type(SOLVERS[name]) for name in _SMOOTH_ONLY)
 
 _INVERSE_STRENGTH = Range(Real, "a number", float, lambda value: value > 0.0, "above 0; math.inf means no penalty")
 _VERBOSITY = Range(Integral, "an integer or a bool", int, lambda value: value >= 0, "at least 0")
@@ -83,16 +84,14 @@ class FitSettings:
         )
         if self.learning_rate is not None:
             check_hyperparameters(self, learning_rate=LEARNING_RATE)
-        if self.stopping not in {"certificate", "gradient"}:
+        if self.stopping not in ("certificate", "gradient"):  # a set would hash what the user gave
             msg = f"`stopping` must be 'certificate' or 'gradient'; got {self.stopping!r}."
             raise InvalidValueError(msg)
         _check_solver(self.solver)
-        if self.is_penalised and self.l1_ratio > 0.0 and self.solver in _SMOOTH_ONLY:
+        if self.is_penalised and self.l1_ratio > 0.0 and _is_smooth_only(self.solver):
             msg = f"`solver` must be 'auto' or 'proximal' with l1_ratio={self.l1_ratio:g}; got {self.solver!r}."
             raise InvalidValueError(msg)
-        if not (self.class_weight is None or isinstance(self.class_weight, dict) or self.class_weight == "balanced"):
-            msg = f"`class_weight` must be None, 'balanced' or a dict of class to weight; got {self.class_weight!r}."
-            raise InvalidValueError(msg)
+        _check_class_weight(self.class_weight)
         seed_of(self.random_state, draw=False)
         if self.dtype is not None:
             object.__setattr__(self, "dtype", _float_name(self.dtype))
@@ -118,6 +117,23 @@ class FitSettings:
             msg = f"`C` must leave 1 / (C * total weight) finite; got {self.C}."
             raise InvalidValueError(msg)
         return self.l1_ratio * strength, (1.0 - self.l1_ratio) * strength
+
+
+def _check_class_weight(class_weight: Any) -> None:
+    """Check what can be checked without the classes."""
+    by_name = isinstance(class_weight, str) and class_weight == "balanced"
+    if not (class_weight is None or by_name or isinstance(class_weight, Mapping)):
+        msg = f"`class_weight` must be None, 'balanced' or a dict of class to weight; got {class_weight!r}."
+        raise InvalidValueError(msg)
+    for label, weight in class_weight.items() if isinstance(class_weight, Mapping) else ():
+        if not isinstance(weight, Real):
+            msg = f"`class_weight` must hold numbers; got {weight!r} of type {type(weight).__name__} for {label!r}."
+            raise InvalidTypeError(msg)
+
+
+def _is_smooth_only(solver: Any) -> bool:
+    """Tell whether a solver, named or given, asks for second derivatives everywhere."""
+    return solver in _SMOOTH_ONLY if isinstance(solver, str) else isinstance(solver, _SMOOTH_ONLY_KINDS)
 
 
 def _float_name(dtype: Any) -> str:

@@ -18,7 +18,7 @@ from softmax_xp.data.order import epoch_order
 from softmax_xp.errors import TrainingDivergedError
 from softmax_xp.estimators.coefficients import regrouped
 from softmax_xp.estimators.minibatch_fit import penalty_of
-from softmax_xp.estimators.problem import FitProblem, check_dense
+from softmax_xp.estimators.problem import FitProblem, check_dense, counting
 from softmax_xp.estimators.settings import FitSettings, minibatch_optimizer
 from softmax_xp.model import SoftmaxModel
 from softmax_xp.ops.linear import linear_logits
@@ -83,6 +83,7 @@ def stream_over(problem: FitProblem, settings: FitSettings, stream: Stream) -> S
         When a loss is not finite. The stream is as it was.
     """
     check_dense(problem)
+    problem = counting(problem)
     optimizer = minibatch_optimizer(settings)
     identity = replace(optimizer, learning_rate=0.0)  # type: ignore[type-var]  # every optimizer is a dataclass
     with problem.backend.scope():

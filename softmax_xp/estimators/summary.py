@@ -183,7 +183,7 @@ def coefficient_summary(
 
 
 def _check_options(covariance: str, confidence: float) -> None:
-    if covariance not in {"model", "sandwich"}:
+    if covariance not in ("model", "sandwich"):  # a set would hash what the user gave
         msg = f"`covariance` must be 'model' or 'sandwich'; got {covariance!r}."
         raise InvalidValueError(msg)
     if not isinstance(confidence, Real) or not 0.0 < confidence < 1.0:

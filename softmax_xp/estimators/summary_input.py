@@ -145,7 +145,7 @@ def _names(argument: str, names: Sequence[Any] | None, default: Sequence[Any], c
 def _place_of(reference: Any, labels: tuple[Any, ...]) -> int:
     if reference is None:
         return 0
-    if reference not in labels:
+    if np.ndim(reference) != 0 or reference not in labels:
         known = ", ".join(repr(label) for label in labels[:10]) + (", ..." if len(labels) > 10 else "")
         msg = f"`reference` must be one of the classes {known}; got {reference!r}."
         raise InvalidValueError(msg)

@@ -15,7 +15,7 @@ from softmax_xp.backend import array_namespace, as_array, to_host
 from softmax_xp.data.labels import encode_labels
 from softmax_xp.data.validation import check_lengths, check_sample_weight, check_soft_targets
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
-from softmax_xp.estimators.validation import without_graph
+from softmax_xp.estimators.validation import as_numbers, refuse_masked, without_graph
 from softmax_xp.typing import Array
 
 
@@ -93,6 +93,8 @@ def read_targets(
     if y is None:
         msg = f"`y` must hold one label for each sample: {name} requires y to be passed, but the target y is None."
         raise InvalidValueError(msg)
+    refuse_masked(y, "y")
+    _check_classes(classes)
     flat = isinstance(y, list | tuple) and not any(isinstance(row, list | tuple | np.ndarray) for row in y[:1])
     # A flat list goes on as it is: NumPy would turn the numbers of a mixed one into strings.
     labels = y if flat else without_graph(as_array(y))
@@ -102,6 +104,7 @@ def read_targets(
         labels = to_host(labels)[:, 0]
     if not flat and labels.ndim == 2:
         names = list(y.columns) if classes is None and hasattr(y, "columns") else classes
+        names = _names_of_known(labels, known) if names is None and known is not None else names
         targeted = _soft(labels, matrix, names)
         return targeted if known is None else _widened(targeted, sorted_classes(known, targeted.classes))
     check_lengths(matrix, np.empty(len(labels)) if flat else labels)
@@ -111,6 +114,24 @@ def read_targets(
     elif classes is not None:
         classes = sorted_classes(classes)
     return Targeted(*_encode(labels, classes))
+
+
+def _check_classes(classes: Any) -> None:
+    """Refuse what is no list of classes."""
+    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Iterable)):
+        msg = f"`classes` must be a sequence of labels; got {classes!r}. Pass a list of them."
+        raise InvalidTypeError(msg)
+
+
+def _names_of_known(targets: Array, known: Iterable[Any]) -> Any:
+    """Name the columns of soft targets that come without names, in a stream: those of its classes, if as many."""
+    before, n_columns = sorted_classes(known).tolist() if list(known) else [], targets.shape[1]
+    if len(before) == n_columns:
+        return before
+    if all(label in range(n_columns) for label in before):
+        return None  # 0, 1, ... go on
+    msg = f"`classes` must name the {n_columns} columns of the soft targets where other classes came before; got None."
+    raise InvalidValueError(msg)
 
 
 def _widened(targeted: Targeted, classes: NDArray[Any]) -> Targeted:
@@ -134,7 +155,7 @@ def _soft(targets: Array, matrix: Array, classes: Any) -> Targeted:
         )
         raise InvalidValueError(msg)
     check_lengths(matrix, targets)
-    check_soft_targets(targets, matrix.shape[0])
+    check_soft_targets(targets, matrix.shape[0], "y")
     n_classes = targets.shape[1]
     if classes is None:
         return Targeted(targets, np.arange(n_classes))
@@ -155,18 +176,20 @@ def read_sample_weight(sample_weight: Any, n_samples: int) -> Array | None:
     """Check the sample weights: one real number >= 0 for each sample, not all of them 0."""
     if sample_weight is None:
         return None
+    refuse_masked(sample_weight, "sample_weight")
     weight = without_graph(as_array(sample_weight))
-    if isinstance(weight, np.ndarray) and weight.dtype.kind in "bO":
-        try:
-            weight = weight.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            msg = f"`sample_weight` must hold real numbers; got {weight.dtype}: {error}."
-            raise InvalidTypeError(msg) from None
+    if isinstance(weight, np.ndarray) and weight.dtype.kind == "O":
+        weight = as_numbers(weight, "sample_weight")
+    xp = array_namespace(weight)
+    if xp.isdtype(weight.dtype, "bool"):
+        weight = xp.astype(weight, xp.float32)
     check_sample_weight(weight, n_samples)
     return weight
 
 
-def read_class_weight(class_weight: Any, targeted: Targeted, sample_weight: Array | None) -> tuple[float, ...] | None:
+def read_class_weight(
+    class_weight: Any, targeted: Targeted, sample_weight: Array | None, *, more_to_come: bool = False
+) -> tuple[float, ...] | None:
     """Return one weight for each class, or None.
 
     Parameters
@@ -178,6 +201,8 @@ def read_class_weight(class_weight: Any, targeted: Targeted, sample_weight: Arra
         Targets and classes.
     sample_weight : array of shape (n_samples,) or None
         As checked.
+    more_to_come : bool, default=False
+        Whether a dict may name classes that no sample so far belongs to.
 
     Returns
     -------
@@ -196,7 +221,7 @@ def read_class_weight(class_weight: Any, targeted: Targeted, sample_weight: Arra
         missing = [label for label in classes if label not in class_weight]
         unknown = [label for label in class_weight if label not in classes]
         # scikit-learn's rule: a dict for more classes than there are is right, a mistyped class is not.
-        if missing and unknown:
+        if missing and unknown and not more_to_come:
             msg = f"`class_weight` must name classes of `y`; got {unknown}, while {missing} have no weight."
             raise InvalidValueError(msg)
         return tuple(class_weight.get(label, 1.0) for label in classes)

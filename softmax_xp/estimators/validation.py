@@ -7,11 +7,13 @@ Messages contain the words that scikit-learn's conformity checks look for.
 __all__ = [
     "UnfittedError",
     "as_matrix",
+    "as_numbers",
     "check_features",
     "check_fitted",
     "check_same_place",
     "check_width",
     "put_rows",
+    "refuse_masked",
     "without_graph",
 ]
 
@@ -73,17 +75,17 @@ def as_matrix(X: Any, name: str = "X") -> Array:
         _check_kind(np.dtype(X.dtype).kind == "c", X, name)
         _check_shape(tuple(X.shape), name)
         return as_sparse(X, name)
+    refuse_masked(X, name)
+    if str(getattr(X, "layout", "")).startswith("torch.sparse"):
+        msg = f"`{name}` must be dense, or sparse of SciPy or CuPy; got {X.layout}. Pass {name}.to_dense()."
+        raise InvalidTypeError(msg)
     try:
         matrix = without_graph(as_array(X))
     except ValueError as error:  # rows of different lengths
         msg = f"`{name}` must have shape (n_samples, n_features); got {type(X).__name__}: {error}"
         raise InvalidValueError(msg) from None
     if isinstance(matrix, np.ndarray):
-        if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-            count = int(np.ma.getmaskarray(X).sum())
-            msg = f"`{name}` must have no masked value; got {count} of them. Fill them in first."
-            raise InvalidValueError(msg)
-        matrix = _numbers(matrix, name)
+        matrix = as_numbers(matrix, name)
     _check_kind(array_namespace(matrix).isdtype(matrix.dtype, "complex floating"), matrix, name)
     _check_shape(tuple(matrix.shape), name)
     check_matrix(matrix, name)
@@ -93,6 +95,14 @@ def as_matrix(X: Any, name: str = "X") -> Array:
 def without_graph(array: Array) -> Array:
     """Return an array that PyTorch does not follow: a fit on embeddings that want gradients would keep every pass."""
     return array.detach() if getattr(array, "requires_grad", False) else array
+
+
+def refuse_masked(array: Any, name: str) -> None:
+    """Refuse a masked array: what lies under its mask would count."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        count = int(np.ma.getmaskarray(array).sum())
+        msg = f"`{name}` must have no masked value; got {count} of them. Fill them in, or leave these samples out."
+        raise InvalidValueError(msg)
 
 
 def put_rows(matrix: Array, backend: Backend, dtype: Any) -> Array:
@@ -115,7 +125,7 @@ def put_rows(matrix: Array, backend: Backend, dtype: Any) -> Array:
     return as_rows(matrix, dtype, backend) if is_sparse(matrix) else backend.put(matrix)
 
 
-def _numbers(matrix: NDArray[Any], name: str) -> NDArray[Any]:
+def as_numbers(matrix: NDArray[Any], name: str) -> NDArray[Any]:
     """Return a NumPy array of numbers; Python objects become float64, text never does."""
     if matrix.dtype.kind in "SUT":
         msg = f"`{name}` must hold numbers; got text, {matrix.dtype}. Convert or encode it first."

@@ -131,7 +131,9 @@ class _Builder:
                 weighted = everyone * xp.sqrt(weights[:, column])[:, None]
                 total = (weighted.T @ weighted) * scale
             else:
-                features = self.objective.features(linear.rows(self._taken(every * drawn(weights[:, column], n_drawn))))
+                features = self.objective.features(
+                    linear.rows(take_rows(linear.X, every * drawn(weights[:, column], n_drawn)))
+                )
                 total = (features.T @ features) * (scale * masses[column] / n_drawn)
                 del features  # large, as all that follows
             return inverse_of_sums(total + identity * (l2 + floor), jitter)
@@ -151,11 +153,6 @@ class _Builder:
         """Return from how many samples to draw: eight times as many, if their weights for all classes are small."""
         small: int = max(_SMALL_WEIGHTS, self.n_samples * self.n_features // 16) // self.n_columns
         return max(self._drawn(), min(8 * self._drawn(), small))
-
-    def _taken(self, places: Array) -> Array:
-        """Return a copy of some rows."""
-        X = self.linear.X
-        return take_rows(X, places) if is_sparse(X) else self.xp.take(X, places, axis=0)
 
     def dense(self) -> Metric:
         """Invert the shared M; correct its diagonal for each class."""

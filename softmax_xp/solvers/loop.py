@@ -50,8 +50,8 @@ _MESSAGES = {
     Status.CERTIFIED: "The certificate is below `tol`: the minimum is proven to be this near.",
     Status.GRADIENT: "The largest entry of the gradient is below `tol`.",
     Status.FLOOR: (
-        "Rounding hides any further progress. Pass dtype='float64' for a better optimum, or accept this one: "
-        "`certificate_.bound` says how good it is."
+        "Rounding hides any further progress. `certificate_.bound` says how good the point is. A fit in float32 gets "
+        "further with dtype='float64'; one in float64 with scaled features, or a larger `tol`."
     ),
     Status.MAX_ITER: "`max_iter` iterations were not enough. Increase `max_iter`, or scale the features.",
     Status.STOPPED: "A callback ended the fit.",
@@ -153,7 +153,7 @@ class _Floor:
     def reached(self, now: Evaluation) -> bool:
         """Look at the next point; keep the best of those whose values rounding does not tell apart."""
         self.epsilon = self.epsilon or array_namespace(now.point).finfo(now.point.dtype).eps
-        measure = now.gradient_norm**2 if self.by_gradient or now.estimate == inf else now.estimate
+        measure = now.gradient_norm * now.gradient_norm if self.by_gradient or now.estimate == inf else now.estimate
         # The mean of many values is finer than each of them.
         lower = self.value - now.total > 0.125 * self.epsilon * abs(now.total)
         if lower or measure <= self.smallest:

@@ -101,13 +101,14 @@ def test_a_weight_is_a_number_of_repetitions(solver, class_weight, n_classes):
     assert weighted.certificate_.value == pytest.approx(repeated.certificate_.value, rel=1e-12)
 
 
-@pytest.mark.parametrize("solver", ["auto", "lbfgs", "adam"])
-def test_a_sample_of_weight_0_is_as_if_absent(solver):
+@pytest.mark.parametrize("size", [50.0, 1e12, 1e300])
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "proximal", "adam"])
+def test_a_sample_of_weight_0_is_as_if_absent(solver, size):
     X, y = blobs()
     weight = np.random.default_rng(4).uniform(size=len(y))
     weight[::3] = 0.0
     X_odd = X.copy()
-    X_odd[::3] *= 50.0
+    X_odd[::3] *= size
     params = {"solver": solver, "random_state": 0, "batch_size": 8, "max_iter": 30}
     params |= {"learning_rate": 0.1} if solver == "adam" else {}
     with warnings.catch_warnings():
@@ -147,6 +148,22 @@ def test_soft_targets_are_each_class_with_its_share_as_weight(n_classes):
     X_each = np.repeat(X, n_classes, axis=0)
     theirs = reference(X_each, np.tile(np.arange(n_classes), len(X)), targets.ravel())
     assert_same_model(ours, theirs)
+
+
+def test_a_summary_reads_soft_targets_as_the_fit_did():
+    pandas = pytest.importorskip("pandas")
+    X, targets = blobs()[0], soft()
+    frame = pandas.DataFrame(targets, columns=["c", "a", "b"])
+    expected = tight().fit(X, targets[:, [1, 2, 0]]).summary(X, targets[:, [1, 2, 0]], covariance="sandwich")
+    named = tight().fit(X, frame)
+    given = tight().fit(X, targets, classes=["c", "a", "b"])
+    for found in (
+        named.summary(X, frame, covariance="sandwich"),
+        given.summary(X, targets, covariance="sandwich", classes=["c", "a", "b"]),
+    ):
+        np.testing.assert_allclose(found.standard_error, expected.standard_error, rtol=1e-5)
+    with pytest.raises(InvalidValueError, match=r"`y` must have the classes of the fit; got \['d'\] besides"):
+        named.summary(X, np.asarray(["a", "d"] * 45))
 
 
 def test_soft_targets_may_name_their_classes_in_any_order():
@@ -397,6 +414,21 @@ def test_features_of_any_size_converge():
     assert tight(tol=1e-9).fit(X * columns, y).status_ == "certified"
 
 
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky", "proximal"])
+@pytest.mark.parametrize("scale", [1e160, 1e300])
+def test_features_too_large_for_their_squares_end_in_a_warning_or_an_error(solver, scale):
+    X, y = blobs()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotConvergedWarning)
+        try:
+            classifier = SoftmaxClassifier(solver=solver, device="cpu").fit(X * scale, y)
+        except InvalidValueError as error:
+            assert "`X`" in str(error)  # noqa: PT017 - both ends are right
+        else:
+            assert classifier.status_ == "floor"
+            assert np.isfinite(classifier.coef_).all()
+
+
 @pytest.mark.parametrize("shape", [(5, 40), (60, 1)])
 def test_narrow_and_wide_data(shape):
     X, y = blobs(*shape)
@@ -561,7 +593,7 @@ class TestBadInput:
             (lambda X, y: (X, X[:, 0]), ValueError, "Unknown label type: continuous"),
             (lambda X, y: (X, np.where(y == 0, np.nan, y)), ValueError, "must hold no missing label; got NaN"),
             (lambda X, y: (X, np.eye(3, dtype=int)[y]), ValueError, "soft targets: floats whose rows sum to 1"),
-            (lambda X, y: (X, np.eye(3)[y] * 2), ValueError, "`targets`"),
+            (lambda X, y: (X, np.eye(3)[y] * 2), ValueError, "`y` must have rows that sum to 1"),
             (
                 lambda X, y: (X, np.eye(3)[y] - 0.0 + np.array([0.5, -0.5, 0])),
                 ValueError,

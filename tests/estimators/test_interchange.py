@@ -130,3 +130,9 @@ def test_labels_that_json_cannot_hold_are_refused(tmp_path):
     classifier = SoftmaxClassifier(device="cpu").fit(X, np.asarray([b"x", b"y", b"z"])[y])
     with pytest.raises(InvalidTypeError, match="`classes` must be numbers or strings to be saved"):
         classifier.save(tmp_path / "c")
+
+
+def test_numpys_truth_values_are_saved(tmp_path):
+    X, y = blobs()
+    SoftmaxClassifier(fit_intercept=np.False_, device="cpu").fit(X, y).save(tmp_path / "one.safetensors")
+    assert sx.load(tmp_path / "one.safetensors").fit_intercept is False

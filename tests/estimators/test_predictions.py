@@ -138,3 +138,10 @@ def test_the_score_is_the_weighted_accuracy():
         classifier.score(X, y[:-1])
     with pytest.raises(InvalidValueError, match=r"`y` must have shape \(90,\)"):
         classifier.score(X, np.eye(3)[y])
+
+
+def test_by_default_five_classes_or_all_of_fewer():
+    X, y = blobs(n_classes=3)
+    assert SoftmaxClassifier(device="cpu").fit(X, y).predict_top_k(X).labels.shape == (90, 3)
+    X, y = blobs(n_classes=7)
+    assert SoftmaxClassifier(device="cpu").fit(X, y).predict_top_k(X).labels.shape == (90, 5)

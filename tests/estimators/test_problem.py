@@ -8,7 +8,7 @@ import softmax_xp as sx
 from softmax_xp import SoftmaxClassifier
 from softmax_xp.backend import Backend, Capabilities, backend_of
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
-from softmax_xp.estimators.problem import check_dense, prepare_fit, settle_device
+from softmax_xp.estimators.problem import check_dense, counting, prepare_fit, settle_device
 from softmax_xp.estimators.settings import FitSettings
 from softmax_xp.losses import CrossEntropy, Logistic
 from softmax_xp.typing import LinearParams
@@ -95,3 +95,32 @@ def test_minibatches_are_dense():
     with pytest.raises(InvalidTypeError, match="must be dense for minibatches"):
         check_dense(prepared(sparse.csr_array(X), y, device="cpu"))
     assert sx.get_backend("cpu").name == "cpu"
+
+
+def test_samples_of_weight_0_are_left_out(backend):
+    X, y = blobs()
+    weight = np.random.default_rng(0).uniform(size=len(y))
+    weight[::4] = 0.0
+    everyone = prepared(backend.asarray(X), y, backend.asarray(weight), device=None)
+    problem = counting(everyone)
+    np.testing.assert_array_equal(backend.to_numpy(problem.linear.X), X[weight > 0])
+    np.testing.assert_array_equal(backend.to_numpy(problem.linear.targets.labels), y[weight > 0])
+    np.testing.assert_array_equal(problem.targeted.targets, y[weight > 0])
+    np.testing.assert_allclose(problem.reciprocal_total, everyone.reciprocal_total)
+    same = prepared(backend.asarray(X), y, device=None)
+    assert counting(same) is same
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weight", "got"), [("float32", 6e36, "inf"), ("float32", 1e-60, "0"), ("float64", 1e308, "inf")]
+)
+def test_weights_whose_sum_is_no_number_are_refused(dtype, weight, got):
+    X, y = blobs(dtype=dtype)
+    with pytest.raises(InvalidValueError, match=f"must have a sum above 0 that {dtype} can hold; got {got}. Divide"):
+        SoftmaxClassifier(device="cpu").fit(X, y, np.full(len(y), weight))
+
+
+def test_weights_that_the_class_weights_cancel_are_refused():
+    X, y = blobs()
+    with pytest.raises(InvalidValueError, match="`sample_weight`, times `class_weight`, must have a sum above 0"):
+        SoftmaxClassifier(class_weight={0: 0.0}, device="cpu").fit(X, y, np.where(y == 0, 1.0, 0.0))

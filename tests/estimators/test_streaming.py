@@ -215,3 +215,40 @@ def test_no_intercept_means_none():
     classifier = streaming(fit_intercept=False).partial_fit(X[y < 2], y[y < 2]).partial_fit(X, y)
     np.testing.assert_array_equal(classifier.intercept_, 0.0)
     assert classifier.coef_.shape == (3, 4)
+
+
+def test_a_sample_of_weight_0_is_as_if_absent_from_a_call():
+    X, y = blobs()
+    weight = np.ones(len(y))
+    weight[0], X_odd = 0.0, X.copy()
+    X_odd[0] = 1e6
+    known = y < 2
+    kept, absent = (streaming(batch_size=8).partial_fit(X[known], y[known]) for _ in range(2))
+    kept.partial_fit(X_odd, y, sample_weight=weight)
+    absent.partial_fit(X[1:], y[1:])
+    np.testing.assert_allclose(kept.coef_, absent.coef_, rtol=1e-12)
+    np.testing.assert_allclose(kept.intercept_, absent.intercept_, rtol=1e-12)
+
+
+def test_a_copy_keeps_its_own_history():
+    X, y = blobs()
+    first = streaming().partial_fit(X, y)
+    copied = first.to("cpu")
+    copied.partial_fit(X, y)
+    assert (len(first.history_), len(copied.history_)) == (1, 2)
+
+
+def test_a_callback_that_raises_leaves_the_classifier_as_it_was():
+    X, y = blobs()
+    classifier = streaming().partial_fit(X, y)
+    before = classifier.coef_.copy()
+
+    def fail(_row):
+        raise RuntimeError
+
+    classifier.set_params(callbacks=[fail])
+    with pytest.raises(RuntimeError):
+        classifier.partial_fit(X, y)
+    assert len(classifier.history_) == 1
+    assert classifier.n_iter_.tolist() == [1]
+    np.testing.assert_array_equal(classifier.coef_, before)

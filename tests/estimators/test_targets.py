@@ -91,7 +91,7 @@ def test_sample_weights_of_any_kind(backend):
     assert read_sample_weight([1, 0, 2, 1], 4).tolist() == [1, 0, 2, 1]
     assert read_sample_weight(np.asarray([True, False, True, True]), 4).tolist() == [1.0, 0.0, 1.0, 1.0]
     assert read_sample_weight(np.asarray([1, 2, 3, 4], dtype=object), 4).dtype == np.float64
-    with pytest.raises(InvalidTypeError, match="`sample_weight` must hold real numbers; got object"):
+    with pytest.raises(InvalidTypeError, match="`sample_weight` must hold real numbers; got 'x' of type str"):
         read_sample_weight(np.asarray([1, "x", 3, 4], dtype=object), 4)
 
 
@@ -116,3 +116,41 @@ def test_a_dict_may_know_more_or_fewer_classes():
     assert read_class_weight(None, targeted, None) is None
     with pytest.raises(InvalidValueError, match=r"got \['B'\], while \['a', 'b'\] have no weight"):
         read_class_weight({"B": 3.0}, targeted, None)
+
+
+def test_masked_labels_and_weights_are_refused():
+    y, mask = np.asarray([0, 1, 1, 0]), [False, True, False, False]
+    with pytest.raises(InvalidValueError, match="`y` must have no masked value; got 1 of them"):
+        read_targets(np.ma.masked_array(y, mask=mask), X)
+    with pytest.raises(InvalidValueError, match="`sample_weight` must have no masked value"):
+        read_sample_weight(np.ma.masked_array(np.ones(4), mask=mask), 4)
+    assert read_targets(np.ma.masked_array(y, mask=False), X).targets.tolist() == [0, 1, 1, 0]
+
+
+def test_weights_of_truth_values_in_every_library(backend):
+    weight = read_sample_weight(backend.asarray(np.asarray([True, False, True, True])), 4)
+    assert backend.to_numpy(weight).tolist() == [1.0, 0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("classes", [5, "abc"])
+def test_classes_must_be_a_sequence(classes):
+    with pytest.raises(InvalidTypeError, match="`classes` must be a sequence of labels; got"):
+        read_targets([0, 1, 1, 0], X, classes=classes)
+
+
+def test_soft_targets_without_names_in_a_stream():
+    targets = np.asarray([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.0, 1.0]])
+    named = read_targets(targets, X, known=["a", "b"])
+    assert named.classes.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(named.targets, targets)
+    wider = read_targets(np.eye(3)[[0, 1, 2, 0]], X, known=[0, 1])
+    assert wider.classes.tolist() == [0, 1, 2]
+    with pytest.raises(InvalidValueError, match="`classes` must name the 2 columns .* where other classes came before"):
+        read_targets(targets, X, known=["a", "b", "c"])
+
+
+def test_a_stream_may_weigh_classes_that_are_to_come():
+    targeted = read_targets([0, 1, 1, 0], X, known=())
+    assert read_class_weight({0: 2.0, 2: 5.0}, targeted, None, more_to_come=True) == (2.0, 1.0)
+    with pytest.raises(InvalidValueError, match="`class_weight` must name classes"):
+        read_class_weight({0: 2.0, 2: 5.0}, targeted, None)

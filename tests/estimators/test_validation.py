@@ -93,3 +93,9 @@ def test_the_narrow_float_must_hold_the_values(backend):
         with pytest.raises(InvalidValueError, match=r"must fit float32; got a value of size 1e\+39"):
             check_width(huge, "float32")
     check_width(backend.asarray(VALUES.astype("float32")), "float32")
+
+
+def test_sparse_tensors_of_pytorch_are_refused():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(InvalidTypeError, match="`X` must be dense, or sparse of SciPy or CuPy; got torch.sparse_coo"):
+        as_matrix(torch.eye(3).to_sparse())
