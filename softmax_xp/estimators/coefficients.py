@@ -56,15 +56,13 @@ def one_column(params: LinearParams) -> LinearParams:
     return LinearParams(weight[:, 1:] - weight[:, :1], None if bias is None else bias[1:] - bias[:1])
 
 
-def centred(params: LinearParams, *, weight_too: bool) -> LinearParams:
-    """Choose among all models of the same probabilities the one whose biases sum to 0, as scikit-learn's do.
+def centred(params: LinearParams) -> LinearParams:
+    """Choose among all models of the same probabilities the one whose coefficients sum to 0 over the classes.
 
     Parameters
     ----------
     params : LinearParams
         With a column for each of three or more classes; a single column has nothing to choose.
-    weight_too : bool
-        Whether the weights are free to move as well, as they are without a penalty.
 
     Returns
     -------
@@ -75,8 +73,7 @@ def centred(params: LinearParams, *, weight_too: bool) -> LinearParams:
     if weight.shape[1] == 1:
         return params
     xp = array_namespace(weight)
-    if weight_too:
-        weight = weight - xp.mean(weight, axis=1, keepdims=True)
+    weight = weight - xp.mean(weight, axis=1, keepdims=True)
     return LinearParams(weight, None if bias is None else bias - xp.mean(bias))
 
 

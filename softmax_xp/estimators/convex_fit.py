@@ -66,8 +66,8 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
         report=show,
     )
     params = _spread(objective.params(solution.certified.point), occurring, problem.n_features)
-    # Biases carry no penalty, so that only their differences count; nor do the weights have one without `C`.
-    params = centred(params, weight_too=not settings.is_penalised)
+    if not settings.is_penalised:  # else the certificate has chosen the bias, and the penalty the weight
+        params = centred(params)
     history = History([dict(row) for row in solution.history])
     if solution.status in {Status.STOPPED, Status.INTERRUPTED}:
         history.status = str(solution.status)

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from softmax_xp.backend import array_namespace
 from softmax_xp.data.sparse import is_sparse
-from softmax_xp.estimators.coefficients import centred
 from softmax_xp.estimators.convex_fit import fit_convex
 from softmax_xp.estimators.folds import Folds, fold_targets
 from softmax_xp.estimators.problem import FitProblem, counting
@@ -158,8 +157,7 @@ class HeadFitter:
         xp = array_namespace(solution.point)
         weight = (solution.point[:, : data.n_features] / data.scale).T
         bias = xp.asarray(solution.point[:, -1], copy=True) if data.fit_intercept else None
-        params = centred(LinearParams(weight, bias), weight_too=False)
-        return HeadFit(params, solution.certificate, solution.status, solution.n_iter)
+        return HeadFit(LinearParams(weight, bias), solution.certificate, solution.status, solution.n_iter)
 
     def _one_by_one(
         self, fold: int, Cs: Sequence[float], l1_ratio: float, near: HeadFit | LinearParams | None

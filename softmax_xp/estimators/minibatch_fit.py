@@ -101,9 +101,10 @@ def fit_minibatch(problem: FitProblem, settings: FitSettings, start: LinearParam
     )
     initial = None if start is None else columns_of_classes(problem.put(start))
     model, history = trainer.fit(X, targets, sample_weight=weight, classes=list(range(n_classes)), initial=initial)
-    params = one_column(model.params)
     objective = convex_objective(problem, settings)
-    certificate = objective.certificate(objective.point(params)).certificate
+    # What is certified is the model with the best bias, so that is what the fit leaves.
+    point, certificate = objective.certificate(objective.point(one_column(model.params)))
+    params = objective.params(point)
     is_certified = certificate.bound <= settings.tol
     certificate = replace(certificate, test="certificate" if is_certified else "none")
     status = _status(history.status, is_plateau=watch.is_plateau, is_certified=is_certified)

@@ -59,7 +59,8 @@ class BiasProblem:
         xp = self.backend.xp
         weight, bias = params
         self.weight = xp.astype(weight, dtype, copy=False)
-        self.bias = None if bias is None else xp.astype(bias, dtype)
+        # Chosen now: after the certificate another choice would be rounded anew, and be another model.
+        self.bias = None if bias is None else _centred(xp.astype(bias, dtype))
         self.axis = class_axis(n_columns, self.backend)
         self.scale = reciprocal_total(self._targets(linear.targets))
         self.passes = 0.0
@@ -227,7 +228,7 @@ def polished_bias(
         problem.polish(enough)
         return problem
     xp = problem.backend.xp
-    given = problem.bias
+    given = xp.astype(xp.astype(problem.bias, narrow), dtype)
     if problem.keeps_logits:
         first = problem.polish(max(enough, xp.finfo(narrow).eps))
         best = xp.astype(problem.bias, narrow)
@@ -243,6 +244,11 @@ def polished_bias(
     if scalar(xp.sum(xp.abs(columns - counts)) * problem.scale) > first:  # host: once for each certificate
         problem.bias = given
     return problem
+
+
+def _centred(bias: Array) -> Array:
+    """Return the bias of equal probabilities that sums to 0 over the classes, to which Newton's steps add nothing."""
+    return bias - array_namespace(bias).mean(bias) if bias.shape[0] > 1 else bias
 
 
 def _newton_step(residual: Array, curvature: Array) -> tuple[Array, Array]:

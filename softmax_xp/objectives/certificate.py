@@ -34,9 +34,23 @@ From probabilities to a feasible q
 3. With L1 alone, ``q`` is drawn towards the targets, ``t + theta * (mass * q - t)``, until ``|theta * a| <= l1``. Each
    sample keeps its mass and each column its sum.
 
-Everything is computed in float64 where the device has it, chunk by chunk, whatever the float of the fit. A ``q`` that
-is feasible up to rounding only costs the dual value ``r`` times the best bias, and with L1 a slope's excess over ``l1``
-times the best weight; for these the bound has some roundings of the bias, of the weight and of the value added.
+4. With all probability on the targets, ``q = t / mass``, the bound is the objective itself, which no loss falls below:
+   the better of the two counts.
+
+Rounding
+--------
+Everything is computed in float64 where the device has it, chunk by chunk, whatever the float of the fit. What rounding
+may have taken from the sums is added:
+
+* A ``q`` that is feasible up to rounding costs the dual value ``r`` times the best bias, and with L1 a slope's excess
+  over ``l1`` times the best weight: some roundings of the bias, of the weight and of the value.
+* A slope ``a_jc`` is a sum of terms ``x_ij (mass_i q_ic - t_ic)`` of size up to ``size_j (mass_i q_ic + t_ic)``, all of
+  which cancel where a feature has a mean far above its spread. Let ``delta`` bound what rounding moves ``A`` by. The
+  penalty's terms are not negative, and their derivative is ``1 / l2``-Lipschitz; so it is at most ``sqrt(2 gap / l2)``,
+  and they grow by no more than ``sqrt(2 gap / l2) * delta + delta**2 / (2 l2)``.
+* Logits ``z`` that are off by ``rho`` make another ``p``. ``KL(q || p)`` has the derivative ``p - q`` by them, which is
+  at most ``sqrt(2 KL)`` in the sum of its sizes (Pinsker's inequality): it grows by no more than ``sqrt(2 KL) * rho +
+  rho**2 / 2``.
 
 References
 ----------
@@ -59,6 +73,8 @@ from softmax_xp.typing import Array, LinearParams
 
 # What may be left of the bias's slope before its share in the gradient is worth a product with the data.
 _LEFT = 1e-13
+# Sums are off by some roundings of their terms; long ones are added in blocks. A scale may be 1.5 times too small.
+_ROUNDINGS = 8.0
 
 
 class _Sums(NamedTuple):
@@ -110,27 +126,45 @@ def certify(
     bound = _Bound(linear, params, n_columns, _small_residual(tol, l2, sizes))
     value, divergence, slope, gradient = bound.sums(1.0)
     xp = array_namespace(slope)
-    weight = bound.model.weight
+    weight, sizes = bound.model.weight, xp.astype(sizes, slope.dtype)
     value = value + l1 * xp.sum(xp.abs(weight)) + 0.5 * l2 * xp.sum(weight * weight)
-    gap = divergence + _penalty_gap(weight, slope, l1, l2) if l2 else None
+    rounding = _Rounding(bound, sizes, value, l1, l2)
+    gap = value + rounding.certain  # all probability on the targets is feasible, and no loss is negative
+    if l2:
+        gap = xp.minimum(gap, rounding.added(divergence, _penalty_gap(weight, slope, l1, l2)))
     if l1:
         largest = scalar(xp.max(xp.abs(slope)))  # host: decides whether a second pass is needed
         theta = min(1.0, l1 / largest) if largest > 0.0 else 1.0
         if theta < 1.0:
-            _, divergence, slope_theta, _ = bound.sums(theta)
-            shrunk = divergence + _penalty_gap(weight, slope_theta, l1, l2, allowed=True)
-        else:
-            shrunk = divergence + _penalty_gap(weight, slope, l1, l2, allowed=True)
-        gap = shrunk if gap is None else xp.minimum(gap, shrunk)
-    norm = _gradient_norm(weight, gradient, bound.residual, l1, l2)
-    if gap is None:
+            _, divergence, slope, _ = bound.sums(theta)
+        gap = xp.minimum(gap, rounding.added(divergence, _penalty_gap(weight, slope, l1, l2, allowed=True)))
+    if not (l1 or l2):
         gap = xp.full_like(value, inf)
-    rounding = xp.abs(value) + bound.reach_of_bias()
-    if l1:
-        rounding = rounding + xp.max(xp.sum(xp.abs(weight * xp.astype(sizes, weight.dtype)), axis=0))
-    gap = gap * (1.0 + 1e-12) + 8.0 * xp.finfo(value.dtype).eps * rounding
+    norm = _gradient_norm(weight, gradient, bound.residual, l1, l2)
     bounded, at, steepest = scalars(gap, value, norm)  # host: the certificate
     return bound.in_dtype(params), Certificate(bounded, at, steepest), bound.passes + bound.model.passes
+
+
+@final
+class _Rounding:
+    """What rounding may have taken from a bound: see the head of this module."""
+
+    def __init__(self, bound: "_Bound", sizes: Array, value: Array, l1: float, l2: float) -> None:
+        xp = array_namespace(value)
+        self.l2, self.few = l2, _ROUNDINGS * xp.finfo(value.dtype).eps
+        reach = xp.max(xp.sum(xp.abs(bound.model.weight) * sizes, axis=0))
+        self.certain = self.few * (xp.abs(value) + bound.reach_of_bias() + (reach if l1 else 0.0))
+        self.rho = self.few * (reach + bound.largest_bias())
+        self.delta = self.few * bound.moved() * xp.sqrt(xp.sum(sizes * sizes))
+
+    def added(self, divergence: Array, of_penalty: Array) -> Array:
+        """Return the bound that these two parts make, with all that rounding may have taken from it."""
+        xp = array_namespace(divergence)
+        gap = (divergence + of_penalty) * (1.0 + 1e-12) + self.certain
+        gap = gap + (xp.sqrt(2.0 * divergence) + 0.5 * self.rho) * self.rho
+        if not self.l2:
+            return gap  # a slope's rounding is among the certain ones
+        return gap + (xp.sqrt(of_penalty * (2.0 / self.l2)) + self.delta * (0.5 / self.l2)) * self.delta
 
 
 def _small_residual(tol: float, l2: float, sizes: Array) -> float:
@@ -227,6 +261,17 @@ class _Bound:
         if self.n_columns > 1:
             bias = bias - xp.sum(self.shares * bias) / xp.sum(self.shares)
         return xp.sum(self.shares * xp.abs(bias))
+
+    def largest_bias(self) -> Array | float:
+        """Return the largest size of a bias."""
+        bias = self.model.bias
+        return 0.0 if bias is None else array_namespace(bias).max(array_namespace(bias).abs(bias))
+
+    def moved(self) -> Array | float:
+        """Return how much of the targets, and as much of the probabilities, meets the features of one size."""
+        if self.shares is not None:
+            return 2.0 * array_namespace(self.shares).sqrt(array_namespace(self.shares).sum(self.shares * self.shares))
+        return 2.0 * self.model.total_mass()[0] * self.scale
 
     def sums(self, theta: float) -> tuple[Array, Array, Array, Array]:
         """Return the mean loss and divergence, the slope A, and the gradient; ``q`` drawn towards the targets."""

@@ -282,7 +282,7 @@ class ConvexObjective:
                     less = square - xp.vecdot(2.0 * (mean.T @ slope)[0, :] - length * bias, bias)
                     square = xp.where(xp.isfinite(less), xp.where(less > 0.0, less, 0.0), square)
                 estimate = square * (0.5 / l2) if l2 else xp.full_like(value, float("inf"))
-            return value, norm, estimate
+            return value, norm, xp.minimum(estimate, value) if l1 or l2 else estimate
 
     def _mean_features(self) -> tuple[Array, Array]:
         """Return the weighted mean of a sample of the rows, (n_features, 1), and its square; made at the first call."""

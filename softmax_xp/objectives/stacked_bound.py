@@ -35,6 +35,9 @@ from softmax_xp.backend import array_namespace
 from softmax_xp.objectives.stacked_heads import Stack
 from softmax_xp.typing import Array
 
+# Of sums, as in a single certificate.
+_ROUNDINGS = 8.0
+
 
 def stacked_bounds(stack: Stack, value: Array, points: Array, gradient: Array) -> tuple[Array, Array]:
     """Bound the distance of each head from its minimum.
@@ -79,10 +82,25 @@ def stacked_bounds(stack: Stack, value: Array, points: Array, gradient: Array) -
     shift = (squares(both, slope) - (loss - apart)) / xp.where(length > 0, length, xp.ones_like(length))
     shift = xp.clip(shift, 0.0, 1.0)
     left = both - shift[:, None] * slope
-    bound = (1.0 - shift) * apart + shift * xp.maximum(loss, xp.zeros_like(loss)) + 0.5 * squares(left, left)
-    # What rounding may have taken from sums of terms that are not negative.
-    rounding = xp.finfo(value.dtype).eps * xp.abs(value)
-    return bound * (1.0 + 1e-12) + rounding, weights
+    of_weights = 0.5 * squares(left, left)
+    bound = (1.0 - shift) * apart + shift * xp.maximum(loss, xp.zeros_like(loss)) + of_weights
+    return bound * (1.0 + 1e-12) + _rounding(stack, value, points, of_weights, apart), weights
+
+
+def _rounding(stack: Stack, value: Array, points: Array, of_weights: Array, apart: Array) -> Array:
+    """Return what rounding may have taken by way of the value, the slopes and the logits.
+
+    The reasons are those of :mod:`softmax_xp.objectives.certificate`, in scaled coordinates.
+    """
+    xp = array_namespace(points)
+    data, few = stack.data, _ROUNDINGS * xp.finfo(value.dtype).eps
+    inverse = xp.sum(1.0 / stack.l2_rows[:, : data.n_features], axis=-1)
+    # The mean mass is that of the targets, and of as much probability.
+    delta = 2.0 * few * xp.take(data.sums.mass, stack.folds, axis=0) * xp.sqrt(inverse)
+    rho = few * data.sums.radius * xp.sqrt(xp.max(xp.sum(points * points, axis=2), axis=0))
+    of_slopes = (xp.sqrt(2.0 * of_weights) + 0.5 * delta) * delta
+    apart = xp.maximum(apart, xp.zeros_like(apart))
+    return few * xp.abs(value) + of_slopes + (xp.sqrt(2.0 * apart) + 0.5 * rho) * rho
 
 
 def _mixed(stack: Stack, loss: Array, points: Array, slope: Array, targets: Array) -> tuple[Array, Array]:

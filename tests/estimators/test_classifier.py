@@ -414,6 +414,29 @@ def test_features_of_any_size_converge():
     assert tight(tol=1e-9).fit(X * columns, y).status_ == "certified"
 
 
+@pytest.mark.parametrize("fit", ["auto", "newton-cg", "proximal", "adam", "path"])
+def test_what_is_certified_is_what_the_coefficients_say(fit):
+    """Far from the origin the biases are so large that rounding them once more would make another model."""
+    rng = np.random.default_rng(5)
+    Z = rng.integers(-4, 5, (60, 1))
+    y = np.argmax(2 * Z @ rng.standard_normal((1, 3)) + rng.gumbel(size=(60, 3)), axis=1)
+    X = (Z + 3000.0).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if fit == "path":
+            path = sx.softmax_path(X, y, [1.0], tol=1e-8, device="cpu")
+            coef, intercept, certificate = path.coefs[0], path.intercepts[0], path.certificates[0]
+        else:
+            params = {"max_iter": 2, "learning_rate": 1e-6} if fit == "adam" else {}
+            classifier = SoftmaxClassifier(solver=fit, tol=1e-8, device="cpu", **params).fit(X, y)
+            coef, intercept, certificate = classifier.coef_, classifier.intercept_, classifier.certificate_
+    logits = X.astype(np.longdouble) @ coef.T.astype(np.longdouble) + intercept
+    loss = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1) - logits[np.arange(60), y]
+    value = loss.mean() + (coef.astype(np.longdouble) ** 2).sum() / (2 * 60)
+    assert abs(intercept.astype(float).sum()) <= 1e-6 * abs(intercept).max()
+    np.testing.assert_allclose(float(value), certificate.value, rtol=1e-11)
+
+
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg", "newton-cholesky", "proximal"])
 @pytest.mark.parametrize("scale", [1e160, 1e300])
 def test_features_too_large_for_their_squares_end_in_a_warning_or_an_error(solver, scale):

@@ -63,17 +63,16 @@ def test_other_numbers_of_columns_stay(backend):
     assert one_column(three) is three
     one = on(backend, columns=1)
     assert one_column(one) is one
-    assert centred(one, weight_too=True) is one
+    assert centred(one) is one
 
 
-@pytest.mark.parametrize("weight_too", [True, False])
-def test_centring_changes_no_probability(backend, weight_too):
-    params = centred(on(backend), weight_too=weight_too)
+def test_centring_changes_no_probability(backend):
+    params = centred(on(backend))
     weight, bias = back(backend, params)
     np.testing.assert_allclose(probabilities((weight, bias)), probabilities((WEIGHT, BIAS)), rtol=1e-13)
     assert abs(bias.sum()) < 1e-14
-    assert (abs(weight.sum(axis=1)) < 1e-14).all() == weight_too
-    assert centred(on(backend, bias=False), weight_too=weight_too).bias is None
+    assert (abs(weight.sum(axis=1)) < 1e-14).all()
+    assert centred(on(backend, bias=False)).bias is None
 
 
 def test_classes_may_come_go_and_move(backend):

@@ -14,6 +14,8 @@ __all__ = [
     "make",
     "minimum",
     "point_of",
+    "recentred",
+    "scaled_hessian",
     "stacked",
     "subgradient",
     "value",
@@ -106,6 +108,15 @@ def stacked(objective: ConvexObjective, backend: Any, point: Any) -> np.ndarray:
     if bias is None:
         return backend.to_numpy(weight)
     return np.concatenate([backend.to_numpy(weight), backend.to_numpy(bias)[None, :]])
+
+
+def recentred(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
+    """Return the same model with biases that sum to 0, as a certificate begins, in the float of `coefficients`."""
+    if not problem.fit_intercept or coefficients.shape[1] == 1:
+        return coefficients
+    wide = coefficients.astype(np.float64)
+    wide[-1] -= wide[-1].mean()
+    return wide.astype(coefficients.dtype)
 
 
 def lift(problem: Problem, dtype: str = "float64", kind: Any = np.float64) -> Dense:

@@ -14,7 +14,7 @@ from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.solvers import SOLVERS, minimise
 from tests.backends import load
 from tests.objectives.convex_problems import PROBLEMS, coefficients_for
-from tests.objectives.convex_reference import gap, lift, make, minimum, point_of, stacked, subgradient, value
+from tests.objectives.convex_reference import gap, lift, make, minimum, point_of, recentred, stacked, subgradient, value
 
 NUMPY = load("numpy")
 PENALISED = {name: problem for name, problem in PROBLEMS.items() if problem.l1 or problem.l2}
@@ -42,8 +42,8 @@ def check(objective, problem, dtype, point, backend=NUMPY):
     truth = gap(exact, polished, minimum_of(problem, dtype))
     bound = certified.certificate.bound
     assert truth <= bound < np.inf
-    np.testing.assert_allclose(certified.certificate.value, float(value(exact, polished)), rtol=1e-13)
-    given = stacked(objective, backend, point).astype(np.longdouble)
+    np.testing.assert_allclose(certified.certificate.value, float(value(exact, polished)), rtol=1e-12)
+    given = recentred(problem, stacked(objective, backend, point)).astype(np.longdouble)
     assert value(exact, polished) <= value(exact, given) * (1 + np.longdouble(1e-15))
     return bound, truth
 
@@ -182,6 +182,33 @@ def test_the_best_bias_is_found_from_any_point_that_solvers_meet():
         assert np.max(np.abs(slope[-1])) < 1e-12
 
 
+@pytest.mark.parametrize(
+    ("offset", "spread", "l2"),
+    [
+        (1e9, 1e-3, 33.0),
+        (2459000.0, 1e-4, 0.03),
+        (1e9, 1e-3, 0.03),
+        (1e10, 1e-3, 0.03),
+        (1e15, 1.0, 1e5),
+        (1e4, 1.0, 1.0),
+    ],
+)
+def test_is_true_for_features_whose_mean_is_far_above_their_spread(offset, spread, l2):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X, y = offset + spread * rng.integers(0, 8, (30, 1)), rng.integers(0, 2, 30)
+        y[:2] = [0, 1]
+        problem = PROBLEMS["softmax"].but(X=X, y=y, n_classes=2, l2=l2)
+        # The bias is free, so that the same features less a constant have the same minimum, without the cancellation.
+        middle = problem.but(X=(X.astype(np.longdouble) - X.astype(np.longdouble).mean()).astype(np.float64))
+        lowest = value(lift(middle, "float64", np.longdouble), minimum(lift(middle)).astype(np.longdouble))
+        objective, exact = make(problem, NUMPY), lift(problem, "float64", np.longdouble)
+        solved = minimise(SOLVERS["lbfgs"], objective, objective.start(), tol=1e-10, max_iter=50)
+        for point, certificate in (objective.certificate(objective.start()), solved.certified):
+            truth = value(exact, stacked(objective, NUMPY, point).astype(np.longdouble)) - lowest
+            assert truth <= certificate.bound
+
+
 @pytest.mark.parametrize("one_column", [False, True])
 def test_without_the_exact_transport_the_bound_would_be_wrong(monkeypatch, one_column):
     rng = np.random.default_rng(7)
@@ -190,10 +217,11 @@ def test_without_the_exact_transport_the_bound_would_be_wrong(monkeypatch, one_c
     objective, exact = make(problem, NUMPY), lift(problem, "float64", np.longdouble)
     moved = minimum_of(problem, "float64").copy()
     moved[-1, -1] += 0.5
+    moved = recentred(problem, moved)
     point = point_of(objective, NUMPY, moved)
     monkeypatch.setattr(bias, "_STEPS", 0)  # all is left to the transport
     honest = objective.certificate(point)
-    np.testing.assert_array_equal(honest.point, point)
+    np.testing.assert_allclose(honest.point, point, atol=1e-15)
     monkeypatch.setattr(module._Bound, "_transported", lambda self, p: p)
     broken = objective.certificate(point)
     truth = gap(exact, moved, minimum_of(problem, "float64"))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.backends import load
-from tests.objectives.convex_reference import Problem, gap, lift, make, minimum, point_of, stacked, value
+from tests.objectives.convex_reference import Problem, gap, lift, make, minimum, point_of, recentred, stacked, value
 
 pytest.importorskip("hypothesis")
 
@@ -22,7 +22,7 @@ def problems(draw):
     n_samples, n_features = draw(st.integers(2, 20)), draw(st.integers(1, 6))
     n_classes = draw(st.integers(2, 8))
     scales = 10.0 ** rng.uniform(-1, 1, n_features) if draw(st.booleans()) else np.ones(n_features)
-    X = rng.standard_normal((n_samples, n_features)) * scales + draw(st.sampled_from([0.0, 5.0]))
+    X = rng.standard_normal((n_samples, n_features)) * scales + draw(st.sampled_from([0.0, 5.0, 1e3]))
     if draw(st.booleans()):
         X = np.round(X)  # ties, empty features and collinear ones
     y = rng.integers(0, n_classes, n_samples)
@@ -71,7 +71,7 @@ def test_the_bound_is_never_below_the_truth(drawn, size, tol):
         assert gap(exact, fitted, optimum) <= certificate.bound
         assert np.isfinite(certificate.bound)
         np.testing.assert_allclose(certificate.value, float(value(exact, fitted)), rtol=1e-12, atol=1e-15)
-        before = value(exact, stacked(objective, NUMPY, given_point).astype(np.longdouble))
+        before = value(exact, recentred(problem, stacked(objective, NUMPY, given_point)).astype(np.longdouble))
         # A narrow bias can only be as good as its grid: the better value beside the grid's is out of its reach.
         assert value(exact, fitted) <= before * (1 + np.longdouble(1e-15 if dtype == "float64" else 1e-9))
 
@@ -82,7 +82,8 @@ def test_the_bound_is_zero_at_the_minimum(drawn):
     problem, _, _ = drawn
     objective = make(problem, NUMPY)
     bound = objective.certificate(point_of(objective, NUMPY, minimum(lift(problem)))).certificate.bound
-    assert bound <= 1e-12
+    # Far from the origin it is the minimum that is not exact.
+    assert bound <= (1e-12 if np.max(np.abs(problem.X)) < 100 else 1e-9)
 
 
 @given(problems(), st.sampled_from([1e-8, 1e-4, 1e-2]), st.floats(-9.0, 0.0))
