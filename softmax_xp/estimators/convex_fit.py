@@ -6,7 +6,7 @@ __all__ = ["convex_objective", "fit_convex", "separates"]
 import math
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.data.sparse import is_sparse, occurring_columns, select_columns, spread_rows
@@ -14,7 +14,7 @@ from softmax_xp.estimators.coefficients import centred
 from softmax_xp.estimators.problem import FitProblem, FittedParts, counting
 from softmax_xp.estimators.reporting import NotConvergedWarning, Show, warn_unless_converged
 from softmax_xp.estimators.settings import AUTO, FitSettings
-from softmax_xp.losses.contract import Targets
+from softmax_xp.losses.contract import CurvedLoss, Targets
 from softmax_xp.objectives import ConvexObjective, LinearObjective
 from softmax_xp.ops.labels import one_hot
 from softmax_xp.ops.linear import linear_logits
@@ -64,6 +64,7 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
         max_iter=settings.max_iter,
         stopping=settings.stopping,
         report=show,
+        worst=math.inf if start is None else _value_at_zero(problem),
     )
     params = _spread(objective.params(solution.certified.point), occurring, problem.n_features)
     if not settings.is_penalised:  # else the certificate has chosen the bias, and the penalty the weight
@@ -76,6 +77,13 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
     else:
         warn_unless_converged(solution.status)
     return FittedParts(params, solution.n_iter, solution.status, solution.certified.certificate, history, name)
+
+
+def _value_at_zero(problem: FitProblem) -> float:
+    """Return the objective where all coefficients are zero: each sample has the same chance to be of each class."""
+    mass = cast("CurvedLoss", problem.linear.loss).mass(problem.linear.targets)
+    total = 1.0 if mass is None else problem.reciprocal_total * scalar(array_namespace(mass).sum(mass))
+    return total * math.log(len(problem.classes))
 
 
 def _occurring_features(linear: LinearObjective) -> Array | None:

@@ -101,8 +101,11 @@ class ConvexObjective:
             # (n_rows, 1): nothing scales the bias.
             self._row_scale = xp.concat((self.scale, free + 1.0), axis=0) if fit_intercept else self.scale
 
+            # Neither a strength nor the square of a scale need be within the range of the fit's float.
+            wide = xp.astype(self.scale, xp.float64 if backend.capabilities.float64 else linear.dtype)
+
             def rows(strength: float, power: int) -> Array:
-                scaled = strength / self.scale**power
+                scaled = xp.astype(strength / wide**power, linear.dtype)
                 return xp.concat((scaled, free), axis=0) if fit_intercept else scaled
 
             self.l2_rows = rows(l2, 2) if l2 else None

@@ -52,6 +52,8 @@ class HessianMatrix:
                 self.undecided = None
             elif self.undecided is not None:
                 self.undecided = xp.where(lost, self.undecided, xp.zeros_like(self.identity))
+        # Where all probabilities are 0 or 1 nothing bends; the gradient alone then says where to go, and not how far.
+        self.flat = xp.finfo(wide).smallest_normal ** 0.5
         self._kept: list[Array] | None = None
 
     def at(self, probabilities: Callable[[Array], Array], axis: int) -> Array:
@@ -117,9 +119,9 @@ class HessianMatrix:
         """Put the Hessian together from the two sums over samples, and see to its definiteness."""
         xp = array_namespace(products)
         if blocks is None:
-            return products + self.identity * (self.l2 + self.jitter * xp.max(products))
+            return products + self.identity * (self.l2 + self.jitter * (xp.max(products) + self.flat))
         cube = xp.permute_dims(xp.reshape(blocks, (self.n_rows, self.n_columns, self.n_rows)), (1, 0, 2))
-        size = xp.max(cube)
+        size = xp.max(cube) + self.flat
         diagonal = cube + self.identity * (self.l2 + self.jitter * size)  # the blocks of each class
         spread = self.among * diagonal[:, :, None, :]
         if self.undecided is not None:

@@ -201,7 +201,7 @@ class _Builder:
         self.objective.passes += counted / self.n_samples
         scale = self.objective.total_scale() * (self.n_samples / counted)
         shared = xp.sum(squares, axis=1, keepdims=True) * scale / max(self.n_columns - 1, 1)
-        ridge = self._l2(self.linear.dtype) + 1e-6 * xp.max(shared)
+        ridge = self._l2(self.linear.dtype) + 1e-6 * xp.max(shared) + xp.finfo(shared.dtype).smallest_normal
         metric = _nystrom(sketch * scale, block, shared + ridge)
         if not self.centred:
             return metric
@@ -292,8 +292,11 @@ def _nystrom(sketch: Array, block: Array, diagonal: Array) -> LowRankMetric:
     """Return the metric of M from ``M @ block``: M is about ``Y (Q' Y)^-1 Y'`` with ``Y = M Q``."""
     xp = array_namespace(sketch)
     n_rows = sketch.shape[0]
-    # Shifted by a little, so that the root of Q' Y exists.
-    shift = xp.finfo(sketch.dtype).eps * xp.sqrt(xp.sum(sketch * sketch)) + xp.finfo(sketch.dtype).smallest_normal
+    # Of unit size: the squares of a sketch of tiny weights would vanish.
+    size = xp.max(xp.abs(sketch)) + xp.finfo(sketch.dtype).smallest_normal
+    sketch, diagonal = sketch / size, diagonal / size
+    # Shifted by more than its rounding, so that the root of Q' Y exists.
+    shift = 8.0 * xp.finfo(sketch.dtype).eps * (xp.sqrt(xp.sum(sketch * sketch)) + 1.0)
     sketch = sketch + shift * block
     core = block.T @ sketch
     lower = xp.linalg.cholesky(0.5 * (core + core.T))
@@ -304,4 +307,4 @@ def _nystrom(sketch: Array, block: Array, diagonal: Array) -> LowRankMetric:
     # What no found eigenvector explains of the unit diagonal is spread evenly.
     rest = xp.maximum((n_rows - xp.sum(values)) / n_rows, xp.full_like(values[0], 1e-3))
     gains = rest / (values + rest) - 1.0
-    return LowRankMetric(roots / xp.sqrt(rest), left, gains[:, None])
+    return LowRankMetric(roots / xp.sqrt(rest) / xp.sqrt(size), left, gains[:, None])

@@ -3,7 +3,7 @@
 
 __all__ = ["feature_scale"]
 
-from math import sqrt
+from math import floor, log2, sqrt
 
 from softmax_xp.backend import backend_of
 from softmax_xp.data.sparse import is_sparse, largest_entries
@@ -44,4 +44,6 @@ def feature_scale(linear: LinearObjective, l2: float) -> Array:
         size = part if size is None else xp.maximum(size, part)
     size = xp.maximum(size, xp.full_like(size, sqrt(l2)))
     size = xp.where(size > 0, size, xp.ones_like(size))
-    return (2.0 ** xp.round(xp.log2(size)))[:, None]
+    # The largest power of two is below the largest number, which would be rounded to infinity.
+    exponents = xp.minimum(xp.round(xp.log2(size)), xp.full_like(size, floor(log2(xp.finfo(size.dtype).max))))
+    return (2.0**exponents)[:, None]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The step length along a descent direction of a smooth convex function."""
+"""The step length along a descent direction of a smooth convex function; and the rules that other searches share."""
 
-__all__ = ["search_line"]
+__all__ = ["SUFFICIENT", "TRIALS", "search_line", "shortening"]
 
 from math import isfinite
 
@@ -9,9 +9,9 @@ from softmax_xp.backend import array_namespace
 from softmax_xp.solvers.contract import Evaluation, Objective, evaluate
 from softmax_xp.typing import Array
 
-_SUFFICIENT = 1e-4  # Armijo's share of the decrease that the slope promises
+SUFFICIENT = 1e-4  # Armijo's share of the decrease that the slope promises
+TRIALS = 30
 _SHALLOWEST, _STEEPEST = 0.1, 0.5  # by how much one trial may shorten the step
-_TRIALS = 30
 
 
 def search_line(
@@ -52,18 +52,35 @@ def search_line(
     if not slope < 0.0:
         return None
     step = 1.0
-    for _ in range(_TRIALS):
+    for _ in range(TRIALS):
         trial = evaluate(objective, now.point + step * direction, direction)
         decrease = now.total - trial.total
         if isfinite(trial.total):
-            if decrease >= -_SUFFICIENT * step * slope:
+            if decrease >= -SUFFICIENT * step * slope:
                 return trial, step
             noise = 8.0 * array_namespace(direction).finfo(direction.dtype).eps * abs(now.total)
             if decrease >= -noise and abs(trial.slope) <= 0.9 * -slope:
                 return trial, step
-            # The parabola through both values and the first slope.
-            shortening = -0.5 * slope * step / (-slope * step - decrease) if -slope * step > decrease else _STEEPEST
-        else:
-            shortening = _SHALLOWEST
-        step *= min(max(shortening, _SHALLOWEST), _STEEPEST)
+        step *= shortening(-slope * step, decrease)
     return None
+
+
+def shortening(promised: float, decrease: float) -> float:
+    """Return what to multiply a step by that was not good enough.
+
+    Parameters
+    ----------
+    promised : float
+        By how much the slope at the beginning lets the objective fall.
+    decrease : float
+        By how much it fell; of any sign, infinite or NaN where the trial overflowed.
+
+    Returns
+    -------
+    float
+        Between 0.1 and 0.5; within this the minimum of the parabola through both values and the first slope.
+    """
+    if not isfinite(decrease):
+        return _SHALLOWEST
+    share = 0.5 * promised / (promised - decrease) if promised > decrease else _STEEPEST
+    return min(max(share, _SHALLOWEST), _STEEPEST)

@@ -174,6 +174,7 @@ def minimise(
     max_iter: int,
     stopping: str = "certificate",
     report: Report | None = None,
+    worst: float = inf,
 ) -> Solution:
     """Iterate a solver until its point is good enough.
 
@@ -193,6 +194,9 @@ def minimise(
         What ``tol`` bounds. Without a penalty it is always the gradient.
     report : callable, optional
         Is shown each row of the history; a true answer ends the fit.
+    worst : float, default: inf
+        Where the objective at ``start`` is above this, the fit begins at zero instead: far out, where all probabilities
+        are 0 or 1, the loss has no curvature that would lead back.
 
     Returns
     -------
@@ -219,11 +223,17 @@ def minimise(
     """
     # Far from the optimum numbers overflow, which is looked for; nobody needs to be warned.
     with backend_of(start).scope():
-        return _minimise(solver, objective, start, _Stopping(objective, tol, stopping), max_iter, report)
+        return _minimise(solver, objective, start, _Stopping(objective, tol, stopping), max_iter, report, worst)
 
 
 def _minimise(
-    solver: Solver, objective: Objective, start: Array, rule: _Stopping, max_iter: int, report: Report | None
+    solver: Solver,
+    objective: Objective,
+    start: Array,
+    rule: _Stopping,
+    max_iter: int,
+    report: Report | None,
+    worst: float,
 ) -> Solution:
     began, passes = time.perf_counter(), objective.passes
     history = list[dict[str, float]]()
@@ -231,6 +241,8 @@ def _minimise(
     status: Status | None = None
     n_iter = 0
     state = solver.init(objective, start)
+    if not state.evaluation.total <= worst:
+        state = solver.init(objective, array_namespace(start).zeros_like(start))
     if not isfinite(state.evaluation.total):
         msg = "`X` must have values whose squares stay finite; got features too large for their dtype. Scale them."
         raise InvalidValueError(msg)

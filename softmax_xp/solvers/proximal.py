@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, final, runtime_checkable
 from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.hyperparameters import AT_LEAST_ONE, FRACTION, check_hyperparameters
 from softmax_xp.solvers.contract import Curvature, Evaluation, Objective, evaluate
+from softmax_xp.solvers.line_search import SUFFICIENT, TRIALS, shortening
 from softmax_xp.solvers.proximal_descent import minimise_model, spread
 from softmax_xp.solvers.proximal_model import (
     FlatSurrogate,
@@ -27,9 +28,6 @@ _LIKELY_ZERO = 0.8
 # be a hard one. It costs about n_entries / 50 passes, and then the equations for the entries that are not zero.
 _MATRIX_LIMIT, _SMALL_MATRIX, _PATIENCE = 1200, 150, 15
 _LIFETIME = 5  # iterations that the first surrogate is to serve
-_SUFFICIENT = 1e-4  # Armijo's share of the decrease that the model promises
-_SHALLOWEST, _STEEPEST = 0.1, 0.5  # by how much one trial may shorten the step
-_TRIALS = 30
 
 
 @runtime_checkable
@@ -157,6 +155,8 @@ class Proximal:
         flat = [xp.reshape(array, (-1,)) for array in (now.point, now.gradient, l1)]
         mask = (flat[0] != 0) | (xp.abs(flat[1]) >= _LIKELY_ZERO * flat[2])
         state, model, working = _model(objective, state, mask)
+        if model is None:
+            return None, state
         if working is not None:
             flat = [xp.take(array, working) for array in flat]
         wide = [xp.astype(array, model.diagonal.dtype, copy=False) for array in flat]
@@ -176,8 +176,8 @@ class Proximal:
 
 def _model(
     objective: Objective, state: ProximalState, mask: Array
-) -> tuple[ProximalState, QuadraticModel, Array | None]:
-    """Build the model; also return which entries it is about, None for all.
+) -> tuple[ProximalState, QuadraticModel | None, Array | None]:
+    """Build the model, unless no entry is at work; also return which entries it is about, None for all.
 
     The surrogate is made anew when it has served its time, and may give way to the Hessian then.
     """
@@ -189,6 +189,8 @@ def _model(
             surrogate = FlatSurrogate(xp.ones_like(point[:1, :1]))
         else:
             working = xp.nonzero(mask)[0]
+            if working.shape[0] == 0:
+                return state, None, working
             if working.shape[0] <= min(_MATRIX_LIMIT, _SMALL_MATRIX + _PATIENCE * state.n_iter):
                 exact = exact_model(curvature.hessian(working), rounding=xp.finfo(point.dtype).eps)
                 return state._replace(surrogate=None, pairs=(), age=0), exact, working
@@ -197,13 +199,16 @@ def _model(
     if not surrogate.separable:
         return state, quadratic_model(surrogate, state.pairs, objective.shape, None), None
     working = xp.nonzero(mask)[0] if working is None else working
+    if working.shape[0] == 0:
+        return state, None, working
     return state, quadratic_model(surrogate, state.pairs, objective.shape, working), working
 
 
 def _search(objective: Objective, now: Evaluation, target: Array, l1: Array) -> tuple[Evaluation, float] | None:
     """Return the first point on the way to ``target`` that is enough of an improvement, and how far on the way it is.
 
-    As :func:`softmax_xp.solvers.line_search.search_line`, with what the model promises in the place of the slope.
+    As :func:`softmax_xp.solvers.line_search.search_line`, with what the model promises in the place of the slope, and
+    at least the rounding of a value of 1: the L1 part is a sum of its own.
     """
     xp = array_namespace(target)
     direction = target - now.point
@@ -213,20 +218,15 @@ def _search(objective: Objective, now: Evaluation, target: Array, l1: Array) -> 
         return None
     noise = 8.0 * xp.finfo(target.dtype).eps * max(abs(now.total), 1.0)
     step = 1.0
-    for _ in range(_TRIALS):
+    for _ in range(TRIALS):
         trial = evaluate(objective, now.point + step * direction, direction)
         decrease = now.total - trial.total
-        if not isfinite(trial.total):
-            step *= _SHALLOWEST
-            continue
-        if decrease >= -_SUFFICIENT * step * promised:
-            return trial, step
-        if decrease >= -noise and abs(_slope(trial, direction, l1)) <= -0.9 * promised:
-            return trial, step
-        # The parabola through both values and the promise.
-        lost = -step * promised - decrease
-        shortening = -0.5 * promised * step / lost if lost > 0.0 else _STEEPEST
-        step *= min(max(shortening, _SHALLOWEST), _STEEPEST)
+        if isfinite(trial.total):
+            if decrease >= -SUFFICIENT * step * promised:
+                return trial, step
+            if decrease >= -noise and abs(_slope(trial, direction, l1)) <= -0.9 * promised:
+                return trial, step
+        step *= shortening(-step * promised, decrease)
     return None
 
 

@@ -22,11 +22,8 @@ from math import isfinite
 from typing import Any, NamedTuple, Protocol
 
 from softmax_xp.backend import array_namespace, backend_of, to_host
+from softmax_xp.solvers.line_search import SUFFICIENT, TRIALS, shortening
 from softmax_xp.typing import Array
-
-_SUFFICIENT = 1e-4  # Armijo's share of the decrease that the slope promises
-_SHALLOWEST, _STEEPEST = 0.1, 0.5  # by how much one trial may shorten a step
-_TRIALS = 30
 
 
 class StackedProblem(Protocol):
@@ -249,7 +246,7 @@ def searched(
 ) -> tuple[Measured, list[float]]:
     """Make a step along each direction: the longest of 1, and shorter ones, that is enough of an improvement.
 
-    The rule is that of :func:`softmax_xp.solvers.line_search.search_line`.
+    The rule is that of :func:`softmax_xp.solvers.line_search.search_line`, but for what counts as rounding.
 
     Parameters
     ----------
@@ -280,9 +277,10 @@ def searched(
     lengths = [1.0] * len(slopes)
     pending = [head for head in range(len(slopes)) if not line.is_good(head, 1.0, best, head)]
     results, places = best, {head: head for head in pending}
-    for _ in range(_TRIALS):
+    for _ in range(TRIALS):
         for head in pending:
-            lengths[head] *= line.shortening(head, lengths[head], results.values[places[head]])
+            decrease = now.values[head] - results.values[places[head]]
+            lengths[head] *= shortening(-slopes[head] * lengths[head], decrease)
         pending = [head for head in pending if line.is_visible(head, lengths[head])]
         if not pending:
             break
@@ -322,21 +320,13 @@ class _Line:
         """Tell whether a step is enough of an improvement, and remember that it was."""
         slope, decrease = self.slopes[head], self.now.values[head] - trial.values[place]
         enough = isfinite(trial.values[place]) and slope < 0.0
-        if enough and decrease < -_SUFFICIENT * length * slope:
+        if enough and decrease < -SUFFICIENT * length * slope:
             # Where rounding hides the decrease the slopes decide; where it hides these, too, the bounds do.
             flatter = abs(trial.slopes[place]) <= 0.9 * -slope or trial.bounds[place] <= 0.5 * self.now.bounds[head]
             enough = decrease >= -self.noise[head] and flatter
         if enough:
             self.done.add(head)
         return enough
-
-    def shortening(self, head: int, length: float, value: float) -> float:
-        """Return what to multiply a length by: it ends at the minimum of the parabola through what is known."""
-        decrease, promised = self.now.values[head] - value, -self.slopes[head] * length
-        if not isfinite(value):
-            return _SHALLOWEST
-        shortening = 0.5 * promised / (promised - decrease) if promised > decrease else _STEEPEST
-        return min(max(shortening, _SHALLOWEST), _STEEPEST)
 
     def is_visible(self, head: int, length: float) -> bool:
         """Tell whether the decrease that the slope promises would show at all."""

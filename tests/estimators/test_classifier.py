@@ -452,6 +452,25 @@ def test_features_too_large_for_their_squares_end_in_a_warning_or_an_error(solve
             assert np.isfinite(classifier.coef_).all()
 
 
+@pytest.mark.parametrize("factor", [10.0, 30.0])
+@pytest.mark.parametrize("solver", ["auto", *SOLVERS])
+def test_a_warm_start_where_nothing_bends_finds_the_way(solver, factor):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 2))
+    y = (X[:, 0] > 0).astype(int)
+    warm = SoftmaxClassifier(C=1e4, warm_start=True, solver=solver, device="cpu").fit(X, y).fit(factor * X, 1 - y)
+    assert warm.status_ == "certified"
+
+
+def test_features_at_the_limit_of_their_float_and_far_below_it():
+    X, y = blobs()
+    with pytest.warns(NotConvergedWarning):
+        largest = SoftmaxClassifier(device="cpu").fit((X / abs(X).max() * 3.2e38).astype(np.float32), y)
+    assert np.isfinite(largest.coef_).all()
+    smallest = SoftmaxClassifier(C=1e44, device="cpu").fit((X * 1e-30).astype(np.float32), y)
+    assert smallest.status_ == "certified"
+
+
 @pytest.mark.parametrize("shape", [(5, 40), (60, 1)])
 def test_narrow_and_wide_data(shape):
     X, y = blobs(*shape)

@@ -248,3 +248,15 @@ def test_is_the_same_in_every_library(backend, dtype, monkeypatch, form):
     np.testing.assert_allclose(
         *solved, rtol=1e-2 if dtype == "float32" else 1e-8, atol=size * np.finfo(dtype).eps * 1e4
     )
+
+
+def test_a_low_rank_metric_of_weights_that_vanish():
+    rng = np.random.default_rng(30)
+    problem = PROBLEMS["logistic"].but(X=rng.standard_normal((30, 2600)), y=np.arange(30) % 2, l2=0.0)
+    for size in (0.0, 1.0, 30.0, 1000.0):
+        objective = make(problem, NUMPY, "float32")
+        point = np.full(objective.shape, size, dtype=np.float32)
+        gradient = rng.standard_normal(objective.shape).astype(np.float32)
+        solved = objective.curvature(point).metric().solve(gradient)
+        assert np.isfinite(solved).all()
+        assert np.sum(solved.astype(float) * gradient) > 0

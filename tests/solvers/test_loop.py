@@ -277,3 +277,16 @@ def test_the_passes_of_a_small_fit_are_known():
     assert solution.n_iter < 8  # then there was one metric
     # Here the bias is as good as `tol` asks for; the gradient where it is not the best takes a product of its own.
     assert solution.passes == 1 + metric + solution.n_iter + 1.5
+
+
+def test_begins_at_zero_where_the_start_is_worse_than_that():
+    objective = Quadratic(np.eye(2), centre=1.0)
+    far = np.full((2, 1), 100.0)
+    seen = []
+    minimise(
+        SOLVERS["lbfgs"], objective, far, tol=1e-9, max_iter=9, worst=2.5, report=lambda row: seen.append(row["value"])
+    )
+    assert seen[0] == 2.0
+    seen.clear()
+    minimise(SOLVERS["lbfgs"], objective, far, tol=1e-9, max_iter=9, report=lambda row: seen.append(row["value"]))
+    assert seen[0] == 1.0 + 99.0**2

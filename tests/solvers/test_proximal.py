@@ -390,3 +390,15 @@ def test_the_solver_is_a_value():
 def test_hyperparameters_are_checked(wrong):
     with pytest.raises(InvalidValueError, match=f"`{next(iter(wrong))}` must be"):
         Proximal(**wrong)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_where_no_entry_is_at_work_the_fit_is_done(share):
+    rng = np.random.default_rng(0)
+    problem = PROBLEMS["softmax, no bias"].but(
+        X=rng.standard_normal((40, 2)), y=np.arange(40) % 4, l1=share * 25, l2=1.0
+    )
+    objective = make(problem, NUMPY)
+    solution = minimise(Proximal(), objective, objective.start(), tol=0.0, max_iter=5)
+    assert solution.status == "floor"
+    assert not solution.certified.point.any()
