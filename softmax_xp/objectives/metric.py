@@ -152,7 +152,7 @@ class ClassMetric:
     Parameters
     ----------
     inverses : tuple of arrays of shape (some, n_rows, n_rows)
-        Of each M_c: as few arrays as can be without another copy of them all.
+        Of each M_c, in float32: as few arrays as can be without another copy of them all.
     """
 
     inverses: tuple[Array, ...]
@@ -175,11 +175,13 @@ class ClassMetric:
         array of the shape of ``gradient``
             Fresh.
         """
-        xp, columns, parts, first = array_namespace(gradient), gradient.T[:, :, None], list[Array](), 0
+        xp, parts, first = array_namespace(gradient), list[Array](), 0
+        columns = xp.astype(gradient, self.inverses[0].dtype, copy=False).T[:, :, None]
         for inverse in self.inverses:
             parts.append(xp.matmul(inverse, columns[first : first + inverse.shape[0], :, :]))
             first += inverse.shape[0]
-        return (xp.concat(parts) if len(parts) > 1 else parts[0])[:, :, 0].T
+        solved = (xp.concat(parts) if len(parts) > 1 else parts[0])[:, :, 0].T
+        return xp.astype(solved, gradient.dtype, copy=False)
 
 
 @final

@@ -63,11 +63,13 @@ def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, row
         pytest.skip("the block of a class of no weight is that of its probabilities: see the next test")
     if shared:
         monkeypatch.setattr(module, "_CLASS_WORK", 0)
+    monkeypatch.setattr(module, "_SAMPLED", 0.0)  # see the next test
     objective, coefficients = make(problem, NUMPY), coefficients_for(problem)
     metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
     got = as_matrix(metric, objective.shape)
     expected = expected_metric(objective, problem, coefficients, shared=shared)
-    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7 * np.max(np.abs(expected)))
+    tolerance = 1e-7 if shared or problem.n_columns == 1 else 1e-4  # a class's own inverse has float32
+    np.testing.assert_allclose(got, expected, rtol=10 * tolerance, atol=tolerance * np.max(np.abs(expected)))
     if problem.n_columns == 1:
         assert isinstance(metric, DenseMetric)
         exact = np.linalg.inv(scaled_hessian(objective, NUMPY, problem, coefficients))
@@ -75,6 +77,20 @@ def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, row
     else:
         assert isinstance(metric, CentredMetric)
         assert isinstance(metric.inner, DenseMetric if shared else ClassMetric)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_hardly_bends_is_lifted(dtype):
+    problem = PROBLEMS["softmax"].but(l2=1e-9, X=PROBLEMS["softmax"].X[:, [0, 0, 1]])  # the first two are the same
+    objective, coefficients = make(problem, NUMPY, dtype), coefficients_for(problem)
+    metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
+    blocks = blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape)
+    largest = np.max(blocks[:, -1, -1])  # the row of the bias has the mean weights
+    for block, inverse in zip(blocks, np.concatenate(metric.inner.inverses), strict=True):
+        lifted = block + 3e-4 * largest * np.eye(len(block))
+        lifted += 3e-4 * np.diag(np.diag(lifted))
+        np.testing.assert_allclose(inverse @ lifted, np.eye(len(block)), atol=2e-3)
+        assert inverse.dtype == np.float32
 
 
 def test_a_draw_stands_for_all_samples():
@@ -100,7 +116,7 @@ def test_stacks_and_threads_change_nothing(monkeypatch):
     objective, gradient = make(problem, NUMPY), coefficients_for(problem, seed=1)
     curvature = objective.curvature(point_of(objective, NUMPY, coefficients_for(problem)))
     one = curvature.metric()
-    monkeypatch.setattr(module, "_STACK_BYTES", 2 * 8 * objective.shape[0] ** 2)
+    monkeypatch.setattr(module, "_STACK_BYTES", 2 * 4 * objective.shape[0] ** 2)
     monkeypatch.setattr(module, "_LARGE", 1)
     several = curvature.metric()
     assert [part.shape[0] for part in one.inner.inverses] == [4]
@@ -244,10 +260,9 @@ def test_is_the_same_in_every_library(backend, dtype, monkeypatch, form):
         objective = make(problem, place, dtype)
         metric = objective.curvature(point_of(objective, place, coefficients)).metric()
         solved.append(place.to_numpy(metric.solve(place.asarray(slope.astype(dtype)))))
-    size = np.max(np.abs(solved[0]))
-    np.testing.assert_allclose(
-        *solved, rtol=1e-2 if dtype == "float32" else 1e-8, atol=size * np.finfo(dtype).eps * 1e4
-    )
+    size, narrow = np.max(np.abs(solved[0])), "float32" if form == "classes" else dtype
+    rtol = 1e-2 if narrow == "float32" else 1e-8
+    np.testing.assert_allclose(*solved, rtol=rtol, atol=size * np.finfo(narrow).eps * 1e4)
 
 
 def test_a_low_rank_metric_of_weights_that_vanish():

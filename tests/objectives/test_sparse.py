@@ -203,7 +203,7 @@ def test_encoded_categories_get_the_metric_of_dense_data():
         return minimise(SOLVERS["lbfgs"], made, made.start(), tol=1e-9, max_iter=100), metric.solve(np.ones(made.shape))
 
     (ours, mine), (theirs, other) = fit(as_rows(sp.csr_array(encoded))), fit(encoded)
-    np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-9 * np.max(np.abs(other)))
+    np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-4 * np.max(np.abs(other)))
     assert ours.converged
     assert ours.passes == theirs.passes < 40
 
