@@ -14,12 +14,16 @@ centred over the classes before, and the step after it. On the data sets of the 
 passes of L-BFGS by 1.5 to 4 (see docs/solvers.md). The common part of a gradient comes from the penalty alone,
 whose curvature is ``l2``.
 
+*The bias.* Where a feature's mean is far above its spread, M is nearly of rank one, and an inverse of it nothing but
+rounding. A model of the features less their means is the same model with other biases. So M is made of centred
+features, and gradients and steps go there and back: see :class:`ShiftedMetric`.
+
 Forms: one inverse for each class (:class:`ClassMetric`); one inverse for all, its diagonal corrected for each class; a
 low-rank inverse for thousands of features, corrected alike; the diagonal of each class for sparse data. An objective
 with an L1 part, which does see the common direction, gets the shared form uncentred.
 """
 
-__all__ = ["CentredMetric", "ClassMetric", "DenseMetric", "DiagonalMetric", "LowRankMetric"]
+__all__ = ["CentredMetric", "ClassMetric", "DenseMetric", "DiagonalMetric", "LowRankMetric", "ShiftedMetric"]
 
 from dataclasses import dataclass
 from typing import final
@@ -230,3 +234,48 @@ class CentredMetric:
             solved = self.roots * self.inner.solve(self.roots * centred)
         solved = solved - xp.mean(solved, axis=1, keepdims=True)
         return solved if self.gain is None else solved + self.gain * common
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class ShiftedMetric:
+    """Another metric, of the features less their means.
+
+    With ``x W + b = (x - mean) W + (b + mean W)`` the loss is a function of ``W`` and ``b + mean W``, whose gradient by
+    ``W`` is that of the loss less ``mean`` times that by ``b``. A step of these coordinates moves ``b`` by ``-mean W``
+    besides.
+
+    Parameters
+    ----------
+    inner : Metric
+        For models of the centred features.
+    mean : array of shape (n_features, 1)
+        Any numbers near the means of the scaled features.
+    """
+
+    inner: Metric
+    mean: Array
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its size is right too."""
+        return self.inner.is_calibrated
+
+    def solve(self, gradient: Array) -> Array:
+        """Return the inverse metric times ``gradient``.
+
+        Parameters
+        ----------
+        gradient : array of shape (n_rows, n_columns)
+            Any.
+
+        Returns
+        -------
+        array of the shape of ``gradient``
+            Fresh.
+        """
+        xp = array_namespace(gradient)
+        bias = gradient[-1:, :]
+        solved = self.inner.solve(xp.concat((gradient[:-1, :] - self.mean * bias, bias), axis=0))
+        weight = solved[:-1, :]
+        return xp.concat((weight, solved[-1:, :] - self.mean.T @ weight), axis=0)

@@ -11,7 +11,14 @@ from softmax_xp.data.order import philox
 from softmax_xp.data.sparse import is_sparse, squared_entries, take_rows, to_dense
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.linear import summed
-from softmax_xp.objectives.metric import CentredMetric, ClassMetric, DenseMetric, DiagonalMetric, LowRankMetric
+from softmax_xp.objectives.metric import (
+    CentredMetric,
+    ClassMetric,
+    DenseMetric,
+    DiagonalMetric,
+    LowRankMetric,
+    ShiftedMetric,
+)
 from softmax_xp.ops.definite import inverse_of_sums, jitter_of_sums
 from softmax_xp.solvers.contract import Metric
 from softmax_xp.typing import Array
@@ -28,6 +35,8 @@ _CLASS_BYTES, _CLASS_SHARE = 1 << 26, 1 / 6
 # leave the boundaries. Without, fits of separable data take up to twenty times as many iterations; 1e-3 is as good
 # there, and felt where features are nearly collinear.
 _SAMPLED = 3e-4
+# But by no more than this share of what a feature's own spread makes of it.
+_OF_SPREAD = 0.3
 # Rows of a matrix whose inverse is worth several threads.
 _LARGE = 512
 # Inverses are kept in stacks of this many bytes.
@@ -90,6 +99,12 @@ class _Builder:
         # save none. The last term is about a pass's worth.
         self.sample = max(2 * self.n_rows, 2048, 32 * self.n_samples // self.n_rows)
         self.every = max(self.n_samples // self.sample, 1)
+        # A spread below this share of the size is rounding.
+        self.least = max(1e-10, self.xp.finfo(self.linear.dtype).eps)
+        # (n_features, 1), of the scaled features; None without a bias, which alone makes up for it.
+        self.mean: Array | None = None
+        if objective.fit_intercept:
+            self.mean = self.xp.astype(objective.mean_features()[0] / objective.scale, self.linear.dtype)
 
     def is_narrow(self) -> bool:
         """Tell whether sparse data have so few features that the inverses cost no more than some passes.
@@ -123,11 +138,11 @@ class _Builder:
         weights = xp.concat(parts) if len(parts) > 1 else parts[0]  # (n_candidates, n_columns)
         counted = weights.shape[0]
         means = xp.astype(xp.sum(weights, axis=0) * self.objective.total_scale() * (self.n_samples / counted), dtype)
-        identity = xp.eye(self.n_rows, dtype=dtype, device=self.backend.device)
-        least = _SAMPLED * xp.max(means) + xp.finfo(dtype).smallest_normal
-        ridge = identity * (self._l2(dtype) + least)
         n_drawn = self._drawn()
-        everyone = self._features(linear.X) if every == 1 and counted <= n_drawn else None
+        everyone = self._narrow_features(linear.X) if every == 1 and counted <= n_drawn else None
+        least = self._least_shares(everyone) * xp.max(means) + xp.finfo(dtype).smallest_normal
+        identity = xp.eye(self.n_rows, dtype=dtype, device=self.backend.device)
+        ridge = identity * (self._l2(dtype) + least)
 
         def inverse(column: int) -> Array:
             own = weights[:, column]
@@ -136,7 +151,7 @@ class _Builder:
                 weighted = everyone * xp.sqrt(xp.astype(own, dtype))[:, None]
                 total = (weighted.T @ weighted) * means[column]
             else:
-                features = self._features(take_rows(linear.X, every * drawn(own, n_drawn)))
+                features = self._narrow_features(take_rows(linear.X, every * drawn(own, n_drawn)))
                 total = (features.T @ features) * (means[column] / n_drawn)
                 del features  # large, as all that follows
             return inverse_of_sums(total + ridge, _SAMPLED)
@@ -146,12 +161,33 @@ class _Builder:
         stacks = _stacked(several_at_once(inverse, range(self.n_columns)), self.n_rows**2 * xp.finfo(dtype).bits // 8)
         read = counted + self.n_columns * min(n_drawn, counted)
         self.objective.passes += 0.5 * read / self.n_samples
-        return self._centre(ClassMetric(stacks), None)
+        return self._shifted(self._centre(ClassMetric(stacks), None))
+
+    def _least_shares(self, everyone: Array | None) -> Array:
+        """Return to which share of the largest class's weight each feature is lifted, (n_rows, 1).
+
+        A feature whose spread is small beside its size bends little in every class: that is no reason to lift it.
+        """
+        xp = self.xp
+        if everyone is None:
+            step = max(self.n_samples // self._drawn(), 1)
+            some = xp.arange(0, self.n_samples, step, device=self.backend.device)
+            everyone = self._narrow_features(take_rows(self.linear.X, some))
+        spread = xp.mean(everyone * everyone, axis=0)
+        # What no sample shows may be rare; the least keeps rounding from passing for a spread.
+        spread = xp.where(spread > 0, spread, xp.full_like(spread, 1.0 / self.n_samples))
+        return xp.clip(_OF_SPREAD * spread, min=self.least, max=_SAMPLED)[:, None]
 
     def _features(self, rows: Array) -> Array:
+        """Return the scaled features of some rows, converted, less their means, and the constant one."""
+        features = self.objective.features(rows)
+        if self.mean is not None:
+            features[:, :-1] -= self.mean[:, 0]  # a fresh array
+        return features
+
+    def _narrow_features(self, rows: Array) -> Array:
         """Return the features of some stored rows in float32, which has room for them once they are scaled."""
-        xp = self.xp
-        return xp.astype(self.objective.features(self.linear.rows(rows)), xp.float32, copy=False)
+        return self.xp.astype(self._features(self.linear.rows(rows)), self.xp.float32, copy=False)
 
     def _drawn(self) -> int:
         """Return how many samples stand for a class: enough for an inverse that is off by no more than its form."""
@@ -178,9 +214,9 @@ class _Builder:
         identity = xp.eye(self.n_rows, dtype=wide, device=self.backend.device)
         # The inverse stays wide: rounded, it need not be definite.
         jitter = jitter_of_sums(self.n_rows, self.linear.dtype, xp)
-        total = total + identity * (self._l2(wide) + jitter * xp.max(total) + xp.finfo(wide).smallest_normal)
-        metric = DenseMetric(inverse_of_sums(total, jitter))
-        return self._centre(metric, self._roots(sums, scale)) if self.centred else metric
+        total = total + identity * (self._l2(wide) + self.least * xp.max(total) + xp.finfo(wide).smallest_normal)
+        metric = DenseMetric(inverse_of_sums(total, 2.0 * jitter))
+        return self._shifted(self._centre(metric, self._roots(sums, scale)) if self.centred else metric)
 
     def diagonal(self) -> Metric:
         """Invert the diagonals."""
@@ -201,7 +237,7 @@ class _Builder:
 
         def action(chunk: tuple[Array, Targets]) -> tuple[Array, Array, int]:
             rows = self.linear.rows(chunk[0])
-            weight, features = self.weights(rows, chunk[1]), self.objective.features(rows)
+            weight, features = self.weights(rows, chunk[1]), self._features(rows)
             mean = xp.sum(weight, axis=1, keepdims=True) / max(self.n_columns - 1, 1)
             return features.T @ (mean * (features @ block)), (features * features).T @ weight, rows.shape[0]
 
@@ -209,11 +245,11 @@ class _Builder:
         self.objective.passes += counted / self.n_samples
         scale = self.objective.total_scale() * (self.n_samples / counted)
         shared = xp.sum(squares, axis=1, keepdims=True) * scale / max(self.n_columns - 1, 1)
-        ridge = self._l2(self.linear.dtype) + 1e-6 * xp.max(shared) + xp.finfo(shared.dtype).smallest_normal
-        metric = _nystrom(sketch * scale, block, shared + ridge)
-        if not self.centred:
-            return metric
-        return self._centre(metric, xp.sqrt((shared + ridge) / (squares * scale + ridge)))
+        ridge = self._l2(self.linear.dtype) + 1e-6 * xp.max(shared) + xp.finfo(shared.dtype).smallest_normal ** 0.5
+        metric: Metric = _nystrom(sketch * scale, block, shared + ridge)
+        if self.centred:
+            metric = self._centre(metric, xp.sqrt((shared + ridge) / (squares * scale + ridge)))
+        return self._shifted(metric)
 
     def _chunks(self) -> Iterator[tuple[Array, Targets]]:
         return self.linear.chunks(max(self.n_features, self.n_columns), every=self.every, dense=True)
@@ -236,6 +272,7 @@ class _Builder:
                 squares = squared_entries(rows, self.objective.scale[:, 0]).T @ weight
                 return None, None, squares, corner, rows.shape[0]
             features = to_dense(rows) / self.objective.scale[:, 0]
+            features = features if self.mean is None else features - self.mean[:, 0]
             squares = (features * features).T @ weight
             root = xp.sqrt(xp.sum(weight, axis=1, keepdims=True) / max(n_columns - 1, 1))
             features = features * root
@@ -262,6 +299,10 @@ class _Builder:
         l2 = self._l2(diagonals.dtype)
         shared = self.xp.sum(diagonals - l2, axis=1, keepdims=True) / (self.n_columns - 1) + l2
         return self.xp.sqrt(shared / diagonals)
+
+    def _shifted(self, metric: Metric) -> Metric:
+        """Let a metric of centred features act on the gradients of the features as they are."""
+        return metric if self.mean is None else ShiftedMetric(metric, self.mean)
 
     def _centre(self, metric: Metric, roots: Array | None) -> Metric:
         """Let a metric act where gradients sum to zero over the classes."""

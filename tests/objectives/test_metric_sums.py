@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from softmax_xp.objectives import metric_sums as module
-from softmax_xp.objectives.metric import CentredMetric, ClassMetric, DenseMetric, DiagonalMetric, LowRankMetric
+from softmax_xp.objectives.metric import (
+    CentredMetric,
+    ClassMetric,
+    DenseMetric,
+    DiagonalMetric,
+    LowRankMetric,
+    ShiftedMetric,
+)
+from softmax_xp.solvers import SOLVERS, minimise
 from tests.backends import load
 from tests.objectives.convex_problems import PROBLEMS, coefficients_for
 from tests.objectives.convex_reference import make, point_of, scaled_hessian
@@ -31,11 +39,26 @@ def blocks_of(matrix, shape):
     return np.stack([whole[column, :, column, :] for column in range(n_columns)])
 
 
+def shift_of(objective):
+    """Return what takes a step of a model of centred features to one of the features as they are."""
+    shift = np.eye(objective.shape[0])
+    if objective.fit_intercept:
+        shift[-1, :-1] = -(objective.mean_features()[0] / objective.scale)[:, 0]
+    return shift
+
+
+def unshifted(metric):
+    """Return the metric of the centred features."""
+    return metric.inner if isinstance(metric, ShiftedMetric) else metric
+
+
 def expected_metric(objective, problem, coefficients, *, shared):
     """Write the definition out: invert the blocks, or their sum with each diagonal corrected; centre on both sides."""
     n_rows, n_columns = objective.shape
     l2 = np.zeros((n_rows, 1)) if objective.l2_rows is None else objective.l2_rows
-    blocks = blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape)
+    shift = shift_of(objective)
+    blocks = shift.T @ blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape) @ shift
+    everywhere = np.kron(np.eye(n_columns), shift)
     if shared:
         common = np.sum(blocks - np.diag(l2[:, 0]), axis=0) / max(n_columns - 1, 1) + np.diag(l2[:, 0])
         roots = np.sqrt(np.diag(common) / np.stack([np.diag(block) for block in blocks]))
@@ -47,10 +70,11 @@ def expected_metric(objective, problem, coefficients, *, shared):
         whole[column, :, column, :] = inverse
     whole = whole.reshape(n_columns * n_rows, -1)
     if n_columns == 1:
-        return whole
+        return everywhere @ whole @ everywhere.T
     centre = np.kron(np.eye(n_columns) - 1 / n_columns, np.eye(n_rows))
     gain = np.where(l2 > 0, 1 / np.where(l2 > 0, l2, 1), 0)
-    return centre @ whole @ centre + np.kron(np.ones((n_columns, n_columns)) / n_columns, np.diag(gain[:, 0]))
+    whole = centre @ whole @ centre + np.kron(np.ones((n_columns, n_columns)) / n_columns, np.diag(gain[:, 0]))
+    return everywhere @ whole @ everywhere.T
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -70,6 +94,7 @@ def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, row
     expected = expected_metric(objective, problem, coefficients, shared=shared)
     tolerance = 1e-7 if shared or problem.n_columns == 1 else 1e-4  # a class's own inverse has float32
     np.testing.assert_allclose(got, expected, rtol=10 * tolerance, atol=tolerance * np.max(np.abs(expected)))
+    metric = unshifted(metric)
     if problem.n_columns == 1:
         assert isinstance(metric, DenseMetric)
         exact = np.linalg.inv(scaled_hessian(objective, NUMPY, problem, coefficients))
@@ -80,11 +105,28 @@ def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, row
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("offset", [0.0, 30.0, 1000.0])
+@pytest.mark.parametrize("form", ["classes", "dense", "low rank"])
+def test_a_mean_far_above_the_spread_changes_nothing(monkeypatch, form, offset, dtype):
+    choose(monkeypatch, form)
+    rng = np.random.default_rng(11)
+    X = rng.standard_normal((400, 6)) @ rng.standard_normal((6, 6))
+    problem = PROBLEMS["softmax"].but(
+        X=X + offset, y=np.argmax(X[:, :3] + rng.gumbel(size=(400, 3)), axis=1), n_classes=3
+    )
+    objective = make(problem, NUMPY, dtype)
+    solution = minimise(SOLVERS["lbfgs"], objective, objective.start(), tol=1e-5, max_iter=100)
+    assert solution.status == "certified"
+    assert solution.n_iter <= 14
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_hardly_bends_is_lifted(dtype):
     problem = PROBLEMS["softmax"].but(l2=1e-9, X=PROBLEMS["softmax"].X[:, [0, 0, 1]])  # the first two are the same
     objective, coefficients = make(problem, NUMPY, dtype), coefficients_for(problem)
-    metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
-    blocks = blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape)
+    metric = unshifted(objective.curvature(point_of(objective, NUMPY, coefficients)).metric())
+    shift = shift_of(objective)
+    blocks = shift.T @ blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape) @ shift
     largest = np.max(blocks[:, -1, -1])  # the row of the bias has the mean weights
     for block, inverse in zip(blocks, np.concatenate(metric.inner.inverses), strict=True):
         lifted = block + 3e-4 * largest * np.eye(len(block))
@@ -102,10 +144,11 @@ def test_a_draw_stands_for_all_samples():
     objective = make(problem, NUMPY)
     point = point_of(objective, NUMPY, coefficients)
     passes = objective.passes
-    drawn = objective.curvature(point).metric()
+    drawn = unshifted(objective.curvature(point).metric())
     # Of the 6000 samples all have their logits computed, and 1024 are read for each class.
     assert objective.passes - passes == 0.5 * (6000 + 3 * 1024) / 6000
     exact = blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape)
+    exact = shift_of(objective).T @ exact @ shift_of(objective)
     for inverse, block in zip(np.concatenate(drawn.inner.inverses), exact, strict=True):
         ratios = np.linalg.eigvals(inverse @ block).real
         assert 0.8 < ratios.min() <= ratios.max() < 1.25
@@ -119,8 +162,8 @@ def test_stacks_and_threads_change_nothing(monkeypatch):
     monkeypatch.setattr(module, "_STACK_BYTES", 2 * 4 * objective.shape[0] ** 2)
     monkeypatch.setattr(module, "_LARGE", 1)
     several = curvature.metric()
-    assert [part.shape[0] for part in one.inner.inverses] == [4]
-    assert [part.shape[0] for part in several.inner.inverses] == [2, 2]
+    assert [part.shape[0] for part in unshifted(one).inner.inverses] == [4]
+    assert [part.shape[0] for part in unshifted(several).inner.inverses] == [2, 2]
     np.testing.assert_array_equal(several.solve(gradient), one.solve(gradient))
 
 
@@ -133,7 +176,7 @@ def test_samples_are_drawn_as_often_as_their_weights_say(backend):
 def test_at_zero_one_inverse_serves_all_classes():
     objective = make(PROBLEMS["softmax"], NUMPY)
     metric = objective.curvature(objective.start()).metric()
-    assert isinstance(metric.inner, DenseMetric)
+    assert isinstance(unshifted(metric).inner, DenseMetric)
     expected = expected_metric(objective, PROBLEMS["softmax"], np.zeros(objective.shape), shared=True)
     np.testing.assert_allclose(as_matrix(metric, objective.shape), expected, rtol=1e-6, atol=1e-6 * np.max(expected))
 
@@ -223,7 +266,7 @@ def test_low_rank_is_near_the_inverse_where_the_data_are_of_low_rank(monkeypatch
     exact = np.linalg.inv(scaled_hessian(objective, NUMPY, problem, np.zeros(objective.shape)))
     choose(monkeypatch, "low rank")
     metric = objective.curvature(point).metric()
-    assert isinstance(metric, LowRankMetric)
+    assert isinstance(unshifted(metric), LowRankMetric)
     inverse = metric.solve(np.eye(objective.shape[0], dtype=dtype)).astype(float)
     root = np.linalg.cholesky(exact)
     # The eigenvalues of the one in terms of the other: how much slower than Newton's a method with this metric can be.
