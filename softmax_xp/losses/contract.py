@@ -101,8 +101,8 @@ class CurvedLoss(Loss, Protocol):
         Hessian  = mass * (diag(p) - p p')
 
     in the logits ``z``, or the same with two classes in one column. A temperature divides the logits, thus the
-    gradient once more and the Hessian twice more: :meth:`curvature_product` and :meth:`mean_curvature` have done so;
-    who forms ``mass * p - t`` divides it by ``loss.temperature``.
+    gradient once more and the Hessian twice more: :meth:`curvature_product` has done so; who forms ``mass * p - t``
+    divides it by ``loss.temperature``.
     """
 
     def n_columns(self, n_classes: int) -> int:
@@ -189,23 +189,6 @@ class CurvedLoss(Loss, Protocol):
         -------
         array of the shape of ``probabilities``
             Without the mass. Fresh.
-        """
-        ...
-
-    def mean_curvature(self, probabilities: Array, *, axis: int = -1) -> Array:
-        """Return the mean non-zero eigenvalue of the Hessian of a sample of mass 1, for each sample.
-
-        Parameters
-        ----------
-        probabilities : array of float, shape (n_samples, n_columns), or its transpose with ``axis=0``
-            From :meth:`probabilities`.
-        axis : {-1, 0}, default: -1
-            The axis of the columns.
-
-        Returns
-        -------
-        array of shape (n_samples,)
-            Not negative, without the mass.
         """
         ...
 

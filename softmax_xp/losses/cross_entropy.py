@@ -11,7 +11,7 @@ from softmax_xp.backend import array_namespace, backend_of
 from softmax_xp.hyperparameters import POSITIVE, SHARE, check_hyperparameters
 from softmax_xp.losses.contract import Targets
 from softmax_xp.losses.targets import checked_class_weight, prepare_targets, soft_target
-from softmax_xp.ops.curvature import relative_entropy_terms, softmax_curvature_product, softmax_mean_curvature
+from softmax_xp.ops.curvature import relative_entropy_terms, softmax_curvature_product
 from softmax_xp.ops.labels import places, subtract_at
 from softmax_xp.ops.softmax import shifted_exponentials
 from softmax_xp.typing import Array
@@ -274,23 +274,6 @@ class CrossEntropy:
         if self.temperature != 1.0:
             product /= self.temperature**2
         return product
-
-    def mean_curvature(self, probabilities: Array, *, axis: int = -1) -> Array:
-        """Return ``(1 - sum(p * p)) / (n_classes - 1) / temperature**2`` for each sample.
-
-        Parameters
-        ----------
-        probabilities : array of float, shape (n_samples, n_classes), or its transpose with ``axis=0``
-            From :meth:`probabilities`.
-        axis : {-1, 0}, default: -1
-            The axis of the classes.
-
-        Returns
-        -------
-        array of shape (n_samples,)
-            The mean non-zero eigenvalue of what :meth:`curvature_product` multiplies by. Not negative.
-        """
-        return softmax_mean_curvature(probabilities, axis=axis) / self.temperature**2
 
     def divergence(self, q: Array, p: Array, *, axis: int = -1, logits: Array | None = None) -> Array:
         """Return the relative entropy ``sum(q * log(q / p) - q + p)`` of each sample, accurate down to ``q = p``.

@@ -279,23 +279,6 @@ class Logistic:
         product *= direction
         return product
 
-    def mean_curvature(self, probabilities: Array, *, axis: int = -1) -> Array:
-        """Return ``p * (1 - p) / temperature**2`` for each sample.
-
-        Parameters
-        ----------
-        probabilities : array of float, shape (n_samples, 1), or (1, n_samples) with ``axis=0``
-            From :meth:`probabilities`.
-        axis : {-1, 0}, default: -1
-            The axis of the one column.
-
-        Returns
-        -------
-        array of shape (n_samples,)
-            Not negative.
-        """
-        return array_namespace(probabilities).squeeze(self._curvature(probabilities), axis=axis)
-
     def divergence(self, q: Array, p: Array, *, axis: int = -1, logits: Array | None = None) -> Array:
         """Return the relative entropy of ``(1 - q, q)`` to ``(1 - p, p)`` of each sample, accurate down to ``q = p``.
 

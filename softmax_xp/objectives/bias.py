@@ -62,7 +62,10 @@ class BiasProblem:
         # Chosen now: after the certificate another choice would be rounded anew, and be another model.
         self.bias = None if bias is None else _centred(xp.astype(bias, dtype))
         self.axis = class_axis(n_columns, self.backend)
-        self.scale = reciprocal_total(self._targets(linear.targets))
+        targets = linear.targets
+        if targets.distribution is not None:  # whose total is that of the sample weights: no need to copy it
+            targets = targets._replace(distribution=None, class_weight=None)
+        self.scale = reciprocal_total(self._targets(targets))
         self.passes = 0.0
         self._kept: list[Array] | None = None
         self._columns: tuple[Array, Array, Array | None] | None = None  # where, and the sums there
@@ -174,12 +177,16 @@ class BiasProblem:
 
     def total_mass(self) -> Array:
         """Return the sum of all masses."""
-        mass = self.loss.mass(self._targets(self.linear.targets))
         xp = self.backend.xp
-        if mass is None:
-            n_samples = self.linear.targets.labels.shape[0]
-            return xp.full((1,), n_samples, dtype=self.dtype, device=self.backend.device)
-        return xp.reshape(xp.sum(mass), (1,))
+
+        def mass_of(chunk: tuple[Array, Targets]) -> tuple[Array]:
+            mass = self.loss.mass(self._targets(chunk[1]))
+            if mass is None:
+                return (xp.full((1,), chunk[1].labels.shape[0], dtype=self.dtype, device=self.backend.device),)
+            return (xp.reshape(xp.sum(mass), (1,)),)
+
+        (total,) = summed(mass_of(chunk) for chunk in self.linear.chunks(self.n_columns, dtype=self.dtype))
+        return total
 
     def chunks(self) -> Iterator[tuple[Array, Targets, Array | None]]:
         """Yield the data with their logits, where these are few enough to keep."""

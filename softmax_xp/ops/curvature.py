@@ -10,7 +10,6 @@ __all__ = [
     "relative_entropy_terms",
     "sigmoid_and_complement",
     "softmax_curvature_product",
-    "softmax_mean_curvature",
 ]
 
 from math import log
@@ -77,25 +76,6 @@ def softmax_curvature_product(p: Array, direction: Array, *, axis: int = -1) -> 
     product = direction - xp.sum(p * direction, axis=axis, keepdims=True)
     product *= p
     return product
-
-
-def softmax_mean_curvature(p: Array, *, axis: int = -1) -> Array:
-    """Return the mean non-zero eigenvalue of ``diag(p) - p p'``, its trace over ``n_classes - 1``, for each sample.
-
-    Parameters
-    ----------
-    p : array of shape (n_samples, n_classes) or (n_classes, n_samples)
-        Probabilities.
-    axis : {-1, 0}, default: -1
-        Where the classes are.
-
-    Returns
-    -------
-    array of shape (n_samples,)
-        Not negative.
-    """
-    # The trace as a sum of p * (1 - p) is a sum of what is not negative; 1 - sum(p * p) may be, by a rounding.
-    return array_namespace(p).sum(p * (1.0 - p), axis=axis) * (1.0 / max(p.shape[axis] - 1, 1))
 
 
 def relative_entropy_terms(q: Array, p: Array, difference: Array, log_p: Array | None = None) -> Array:

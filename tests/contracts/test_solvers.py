@@ -257,12 +257,11 @@ def test_starts_where_it_is_told_to(solver):
     assert again.status is Status.CERTIFIED
 
 
-def test_the_value_never_rises_by_more_than_rounding(name, solver):
+def test_the_value_never_rises_by_more_than_rounding(solver):
     for data in ("iris, weak penalty", "wine, raw"):
         _, solution = fit(solver, data_sets()[data], max_iter=300)
         values = np.asarray([row["value"] for row in solution.history])
-        if name != "proximal":  # accelerated methods overshoot
-            assert np.all(np.diff(values) <= 1e-14 * values[:-1] + 2e-15)
+        assert np.all(np.diff(values) <= 1e-14 * values[:-1] + 2e-15)
 
 
 def test_the_gradient_can_be_the_test(solver):

@@ -87,22 +87,6 @@ def test_the_curvature_is_the_derivative_of_the_gradient(loss, problem, targets,
     np.testing.assert_allclose(product, (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("axis", [-1, 0])
-def test_the_mean_curvature_is_the_mean_eigenvalue_but_for_the_zero(loss, problem, axis):
-    p = layout(some_probabilities(loss, problem), axis)
-    n_columns = problem.logits.shape[1]
-    columns = []
-    for column in range(n_columns):
-        unit = np.zeros_like(problem.logits)
-        unit[:, column] = 1.0
-        product = loss.curvature_product(p, layout(unit, axis), axis=axis)
-        columns.append(product.T if axis == 0 else product)
-    eigenvalues = np.linalg.eigvalsh(np.stack(columns, axis=2))
-    assert np.all(eigenvalues > -1e-15)
-    expected = eigenvalues[:, -max(n_columns - 1, 1) :].mean(axis=1)
-    np.testing.assert_allclose(loss.mean_curvature(p, axis=axis), expected, rtol=1e-12)
-
-
 def exact_divergence(q, p):
     """Return sum(q * log(q / p) - q + p) of each row of floats q; p holds a number for each class, of many digits."""
     rows = []
@@ -193,7 +177,6 @@ def all_of_it(loss, problem, put, dtype, kind, axis):
         "mass": loss.mass(targets),
         "target": loss.target_matrix(targets, logits.shape[axis], dtype=dtype, axis=axis),
         "product": loss.curvature_product(p, logits, axis=axis),
-        "mean": loss.mean_curvature(p, axis=axis),
         "divergence": loss.divergence(q, p, axis=axis),
         "divergence with logits": loss.divergence(q, p, axis=axis, logits=logits),
     }
@@ -236,7 +219,6 @@ def test_gives_away_nothing_of_its_own(loss, problem, axis):
         answers = [
             loss.target_matrix(targets, logits.shape[axis], dtype=FLOAT, axis=axis),
             loss.curvature_product(p, logits, axis=axis),
-            loss.mean_curvature(p, axis=axis),
             loss.divergence(p, p, axis=axis),
             loss.divergence(p, p, axis=axis, logits=logits),
         ]
@@ -267,7 +249,6 @@ def test_reads_nothing_back_from_the_device(monkeypatch, loss, problem, kind):
     loss.mass(targets)
     loss.target_matrix(targets, logits.shape[1], dtype=strict.float64)
     loss.curvature_product(p, logits)
-    loss.mean_curvature(p)
     loss.divergence(p, p)
     loss.divergence(p, p, logits=logits)
 

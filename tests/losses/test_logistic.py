@@ -102,7 +102,8 @@ def test_agrees_with_scikit_learn():
     np.testing.assert_allclose(value, expected, rtol=1e-13)
     np.testing.assert_allclose(gradient[:, 0], slope, rtol=1e-12, atol=1e-16)
     _, curvature = loss.gradient_hessian(labels.astype(float), z[:, 0])
-    np.testing.assert_allclose(Logistic().mean_curvature(Logistic().probabilities(z)), curvature, rtol=1e-12)
+    product = Logistic().curvature_product(Logistic().probabilities(z), np.ones_like(z))[:, 0]
+    np.testing.assert_allclose(product, curvature, rtol=1e-12)
 
 
 def test_the_divergence_of_a_sample_that_is_nearly_certain():

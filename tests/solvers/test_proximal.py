@@ -274,7 +274,6 @@ def test_float32_reaches_its_own_floor(scale):
     problem = plain.but(X=plain.X * scale, l1=0.01 * scale)
     coefficients, solution = fit(problem, dtype="float32", tol=1e-12, max_iter=200)
     assert solution.status in {"floor", "certified"}
-    assert solution.certified.certificate.at_floor or solution.converged
     assert solution.certified.certificate.bound <= 1e-4
     assert abs(excess(problem, coefficients, "float32")) <= 1e-9
     assert coefficients.dtype == np.float32
