@@ -3,8 +3,9 @@
 
 BLAS splits each matrix product over its threads and lets everything between two products run on one. With a thousand
 classes the exponentials in between are a fifth of a pass, and leave the other cores idle. So a pass gives each core
-chunks of its own, with products on one thread. Chunks are cut by size alone and their results taken in order: the
-number of threads changes no bit of the result.
+chunks of its own, with products on one thread. Chunks are cut by size alone and their results taken in order: how many
+of them are worked on at once changes no bit of the result. (What is a single chunk is left to BLAS, whose own threads
+may change the last ones.)
 
 A training step is left to BLAS: measured with one and with two threads, its products gain as much as they lose.
 """

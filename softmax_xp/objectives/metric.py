@@ -19,8 +19,8 @@ rounding. A model of the features less their means is the same model with other 
 features, and gradients and steps go there and back: see :class:`ShiftedMetric`.
 
 Forms: one inverse for each class (:class:`ClassMetric`); one inverse for all, its diagonal corrected for each class; a
-low-rank inverse for thousands of features, corrected alike; the diagonal of each class for sparse data. An objective
-with an L1 part, which does see the common direction, gets the shared form uncentred.
+low-rank inverse for thousands of features, corrected alike; the diagonal of each class for sparse data of many features.
+An objective with an L1 part, which does see the common direction, gets the shared form without that centring.
 """
 
 __all__ = ["CentredMetric", "ClassMetric", "DenseMetric", "DiagonalMetric", "LowRankMetric", "ShiftedMetric"]
