@@ -269,7 +269,7 @@ class ConvexObjective:
             norm = xp.maximum(xp.max(gradient), -xp.min(gradient))
             slope, bias = (gradient[:-1, :], gradient[-1, :]) if self.fit_intercept else (gradient, None)
             # Without a penalty there is nothing to estimate.
-            mean, length = self.mean_features() if self.fit_intercept and (l1 or l2) else (None, None)
+            mean, length = self._mean_features() if self.fit_intercept and (l1 or l2) else (None, None)
             if l1:
                 weight = xp.astype(self.params(point).weight, value.dtype, copy=False)
                 value = value + l1 * xp.sum(xp.abs(weight))
@@ -287,16 +287,8 @@ class ConvexObjective:
                 estimate = square * (0.5 / l2) if l2 else xp.full_like(value, float("inf"))
             return value, norm, xp.minimum(estimate, value) if l1 or l2 else estimate
 
-    def mean_features(self) -> tuple[Array, Array]:
-        """Return the weighted mean of a sample of the rows, and its square; made at the first call.
-
-        Returns
-        -------
-        mean : array of shape (n_features, 1)
-            Of the features as they are; in float64 on CPUs.
-        square : array of shape ()
-            The sum of its squares.
-        """
+    def _mean_features(self) -> tuple[Array, Array]:
+        """Return the weighted mean of a sample of the rows, (n_features, 1), and its square; made at the first call."""
         if self._mean is None:
             linear, xp = self.linear, self.backend.xp
 

@@ -15,12 +15,12 @@ passes of L-BFGS by 1.5 to 4 (see docs/solvers.md). The common part of a gradien
 whose curvature is ``l2``.
 
 *The bias.* Where a feature's mean is far above its spread, M is nearly of rank one, and an inverse of it nothing but
-rounding. A model of the features less their means is the same model with other biases. So M is made of centred
-features, and gradients and steps go there and back: see :class:`ShiftedMetric`.
+rounding. A model of the features less their means is the same model with other biases. So such features are centred
+before M is made, and gradients and steps go there and back: see :class:`ShiftedMetric`.
 
 Forms: one inverse for each class (:class:`ClassMetric`); one inverse for all, its diagonal corrected for each class; a
-low-rank inverse for thousands of features, corrected alike; the diagonal of each class for sparse data of many features.
-An objective with an L1 part, which does see the common direction, gets the shared form without that centring.
+low-rank inverse for thousands of features, corrected alike; the diagonal of each class for sparse data of many
+features. An objective with an L1 part, which does see the common direction, gets the shared form without that centring.
 """
 
 __all__ = ["CentredMetric", "ClassMetric", "DenseMetric", "DiagonalMetric", "LowRankMetric", "ShiftedMetric"]
@@ -250,7 +250,7 @@ class ShiftedMetric:
     inner : Metric
         For models of the centred features.
     mean : array of shape (n_features, 1)
-        Any numbers near the means of the scaled features.
+        Of the scaled features, or anything near it; zero for those that are not centred.
     """
 
     inner: Metric

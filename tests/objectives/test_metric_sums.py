@@ -39,11 +39,11 @@ def blocks_of(matrix, shape):
     return np.stack([whole[column, :, column, :] for column in range(n_columns)])
 
 
-def shift_of(objective):
+def shift_of(metric, n_rows):
     """Return what takes a step of a model of centred features to one of the features as they are."""
-    shift = np.eye(objective.shape[0])
-    if objective.fit_intercept:
-        shift[-1, :-1] = -(objective.mean_features()[0] / objective.scale)[:, 0]
+    shift = np.eye(n_rows)
+    if isinstance(metric, ShiftedMetric):
+        shift[-1, :-1] = -metric.mean[:, 0]
     return shift
 
 
@@ -52,11 +52,10 @@ def unshifted(metric):
     return metric.inner if isinstance(metric, ShiftedMetric) else metric
 
 
-def expected_metric(objective, problem, coefficients, *, shared):
+def expected_metric(objective, problem, coefficients, *, shared, shift):
     """Write the definition out: invert the blocks, or their sum with each diagonal corrected; centre on both sides."""
     n_rows, n_columns = objective.shape
     l2 = np.zeros((n_rows, 1)) if objective.l2_rows is None else objective.l2_rows
-    shift = shift_of(objective)
     blocks = shift.T @ blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape) @ shift
     everywhere = np.kron(np.eye(n_columns), shift)
     if shared:
@@ -79,9 +78,11 @@ def expected_metric(objective, problem, coefficients, *, shared):
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("rows", [7, 1000])
+@pytest.mark.parametrize("far", [1000.0, 0.0])
 @pytest.mark.parametrize("name", SMOOTH)
-def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, rows, shared):
+def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, far, rows, shared):
     in_chunks(rows)
+    monkeypatch.setattr(module, "_FAR", far)
     problem = SMOOTH[name]
     if "no weight" in name:
         pytest.skip("the block of a class of no weight is that of its probabilities: see the next test")
@@ -91,9 +92,11 @@ def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, row
     objective, coefficients = make(problem, NUMPY), coefficients_for(problem)
     metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
     got = as_matrix(metric, objective.shape)
-    expected = expected_metric(objective, problem, coefficients, shared=shared)
+    shift = shift_of(metric, objective.shape[0])
+    expected = expected_metric(objective, problem, coefficients, shared=shared, shift=shift)
     tolerance = 1e-7 if shared or problem.n_columns == 1 else 1e-4  # a class's own inverse has float32
     np.testing.assert_allclose(got, expected, rtol=10 * tolerance, atol=tolerance * np.max(np.abs(expected)))
+    assert isinstance(metric, ShiftedMetric) == (far == 0.0 and problem.fit_intercept)
     metric = unshifted(metric)
     if problem.n_columns == 1:
         assert isinstance(metric, DenseMetric)
@@ -124,9 +127,8 @@ def test_a_mean_far_above_the_spread_changes_nothing(monkeypatch, form, offset, 
 def test_what_hardly_bends_is_lifted(dtype):
     problem = PROBLEMS["softmax"].but(l2=1e-9, X=PROBLEMS["softmax"].X[:, [0, 0, 1]])  # the first two are the same
     objective, coefficients = make(problem, NUMPY, dtype), coefficients_for(problem)
-    metric = unshifted(objective.curvature(point_of(objective, NUMPY, coefficients)).metric())
-    shift = shift_of(objective)
-    blocks = shift.T @ blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape) @ shift
+    metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
+    blocks = blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape)
     largest = np.max(blocks[:, -1, -1])  # the row of the bias has the mean weights
     for block, inverse in zip(blocks, np.concatenate(metric.inner.inverses), strict=True):
         lifted = block + 3e-4 * largest * np.eye(len(block))
@@ -144,11 +146,10 @@ def test_a_draw_stands_for_all_samples():
     objective = make(problem, NUMPY)
     point = point_of(objective, NUMPY, coefficients)
     passes = objective.passes
-    drawn = unshifted(objective.curvature(point).metric())
+    drawn = objective.curvature(point).metric()
     # Of the 6000 samples all have their logits computed, and 1024 are read for each class.
     assert objective.passes - passes == 0.5 * (6000 + 3 * 1024) / 6000
     exact = blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape)
-    exact = shift_of(objective).T @ exact @ shift_of(objective)
     for inverse, block in zip(np.concatenate(drawn.inner.inverses), exact, strict=True):
         ratios = np.linalg.eigvals(inverse @ block).real
         assert 0.8 < ratios.min() <= ratios.max() < 1.25
@@ -162,8 +163,8 @@ def test_stacks_and_threads_change_nothing(monkeypatch):
     monkeypatch.setattr(module, "_STACK_BYTES", 2 * 4 * objective.shape[0] ** 2)
     monkeypatch.setattr(module, "_LARGE", 1)
     several = curvature.metric()
-    assert [part.shape[0] for part in unshifted(one).inner.inverses] == [4]
-    assert [part.shape[0] for part in unshifted(several).inner.inverses] == [2, 2]
+    assert [part.shape[0] for part in one.inner.inverses] == [4]
+    assert [part.shape[0] for part in several.inner.inverses] == [2, 2]
     np.testing.assert_array_equal(several.solve(gradient), one.solve(gradient))
 
 
@@ -177,7 +178,8 @@ def test_at_zero_one_inverse_serves_all_classes():
     objective = make(PROBLEMS["softmax"], NUMPY)
     metric = objective.curvature(objective.start()).metric()
     assert isinstance(unshifted(metric).inner, DenseMetric)
-    expected = expected_metric(objective, PROBLEMS["softmax"], np.zeros(objective.shape), shared=True)
+    shift = np.eye(objective.shape[0])
+    expected = expected_metric(objective, PROBLEMS["softmax"], np.zeros(objective.shape), shared=True, shift=shift)
     np.testing.assert_allclose(as_matrix(metric, objective.shape), expected, rtol=1e-6, atol=1e-6 * np.max(expected))
 
 
