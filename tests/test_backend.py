@@ -334,3 +334,10 @@ def test_capabilities_pickle():
 def test_what_is_no_array_has_no_namespace():
     with pytest.raises(TypeError):
         array_namespace([1.0])
+
+
+def test_a_single_chunk_is_left_to_blas(monkeypatch):
+    backend = get_backend("cpu")
+    monkeypatch.setattr("softmax_xp.backend.ordered_map", lambda *_, **__: iter(["in threads"]))
+    assert list(backend.map_chunks(abs, [-1])) == [1]
+    assert list(backend.map_chunks(abs, [-1, -2])) == ["in threads"]

@@ -82,3 +82,12 @@ def test_features_that_are_kept_change_nothing(monkeypatch, problem, dtype):
     monkeypatch.setattr(module, "_KEPT_BYTES", 0)
     for point, matrix in zip(points, kept, strict=True):
         np.testing.assert_array_equal(make(problem, NUMPY, dtype).curvature(point).matrix(), matrix)
+
+
+def test_features_of_small_data_are_made_once():
+    objective = make(PROBLEMS["softmax"], NUMPY)
+    made, original = [], objective.features
+    objective.features = lambda rows: made.append(len(rows)) or original(rows)
+    for _ in range(3):
+        objective.curvature(objective.start()).matrix()
+    assert made == [len(PROBLEMS["softmax"].X)]

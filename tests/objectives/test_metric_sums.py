@@ -320,3 +320,19 @@ def test_a_low_rank_metric_of_weights_that_vanish():
         solved = objective.curvature(point).metric().solve(gradient)
         assert np.isfinite(solved).all()
         assert np.sum(solved.astype(float) * gradient) > 0
+
+
+def test_a_far_feature_is_lifted_by_no_more_than_its_own_spread():
+    rng = np.random.default_rng(12)
+    X = rng.standard_normal((400, 3)) + np.asarray([0.0, 1e4, 1e5])
+    problem = PROBLEMS["softmax"].but(X=X, y=np.arange(400) % 3, n_classes=3, l2=1e-9)
+    objective = make(problem, NUMPY)
+    coefficients = np.concatenate([0.1 * rng.standard_normal((3, 3)), np.zeros((1, 3))])
+    coefficients[-1] = -X.mean(axis=0) @ coefficients[:-1]
+    metric = objective.curvature(point_of(objective, NUMPY, coefficients)).metric()
+    assert metric.mean[0, 0] == 0.0  # near enough to zero
+    shift = shift_of(metric, objective.shape[0])
+    exact = shift.T @ blocks_of(scaled_hessian(objective, NUMPY, problem, coefficients), objective.shape) @ shift
+    for inverse, block in zip(np.concatenate(metric.inner.inner.inverses), exact, strict=True):
+        ratios = np.linalg.eigvals(inverse @ block).real
+        assert 0.1 < ratios.min() <= ratios.max() < 1.05
