@@ -114,7 +114,7 @@ def test_each_tolerance_is_timed_once_and_the_fastest_peer_is_the_best(toy, monk
     monkeypatch.setattr(solvers, "race_fits", race)
     monkeypatch.setattr(solvers, "fit_ours", lambda *arguments: OURS)
     table = measure()
-    assert sorted(raced) == ["lbfgs", "newton-cg", "newton-cholesky", "ours 1e-02"]
+    assert sorted(raced) == ["lbfgs", "newton-cg", "newton-cholesky", "ours 1e-01"]
     assert [line.record["role"] for line in table.lines] == ["default", "best", ""]
     assert [line.record["target"] for line in table.lines] == [10.0, 3.0, 1.0]
     assert [line.record["times_as_fast"]["median"] for line in table.lines] == [2.0, 0.75, 1.0]
