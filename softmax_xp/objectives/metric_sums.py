@@ -37,8 +37,8 @@ _CLASS_BYTES, _CLASS_SHARE = 1 << 26, 1 / 6
 _SAMPLED = 3e-4
 # But by no more than this share of what a feature's own spread makes of it.
 _OF_SPREAD = 0.3
-# A feature is centred where the square of its mean is so many times its variance.
-_FAR = 1000.0
+# A feature is centred where the square of its mean is so many times its variance; about so many rows tell.
+_FAR, _SURVEYED = 1000.0, 512
 # Rows of a matrix whose inverse is worth several threads.
 _LARGE = 512
 # Inverses are kept in stacks of this many bytes.
@@ -132,7 +132,7 @@ class _Builder:
         one where one inverse serves all classes: it knows in which classes a feature is large.
         """
         xp, n_features = self.xp, self.n_features
-        step = max(self.n_samples // self._drawn(), 1)
+        step = max(self.n_samples // _SURVEYED, 1)
         some = xp.arange(0, self.n_samples, step, device=self.backend.device)
         features = self.objective.features(self.linear.rows(take_rows(self.linear.X, some)))
         mean = xp.mean(features, axis=0)
