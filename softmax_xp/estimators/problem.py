@@ -94,10 +94,9 @@ def counting(problem: FitProblem) -> FitProblem:
     mass = problem.linear.targets.weight
     if mass is None:
         return problem
-    counts = to_host(mass) > 0  # host: once for each fit
-    if counts.all():
+    if scalar(array_namespace(mass).min(mass)) > 0.0:  # host: once for each fit
         return problem
-    rows = np.flatnonzero(counts)
+    rows = np.flatnonzero(to_host(mass) > 0)
     index, read = problem.backend.put(rows), targeted.targets
     return problem._replace(
         linear=replace(linear, X=take_rows(linear.X, index), targets=take_targets(linear.targets, index)),

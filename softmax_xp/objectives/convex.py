@@ -27,7 +27,7 @@ from softmax_xp.objectives.certificate import certify
 from softmax_xp.objectives.curvature import LinearCurvature
 from softmax_xp.objectives.linear import LinearObjective, summed
 from softmax_xp.objectives.matrix import HessianMatrix
-from softmax_xp.objectives.scaling import feature_scale
+from softmax_xp.objectives.scaling import feature_scale, survey_of_rows
 from softmax_xp.solvers.contract import Certified
 from softmax_xp.typing import Array, LinearParams
 
@@ -93,6 +93,7 @@ class ConvexObjective:
         self.passes = 0.0
         self._matrix: HessianMatrix | None = None
         self._mean: tuple[Array, Array] | None = None
+        self._survey: tuple[Array | None, Array] | None = None
         backend = self.backend
         xp = backend.xp
         with backend.scope():
@@ -240,6 +241,20 @@ class ConvexObjective:
         if self._matrix is None:
             self._matrix = HessianMatrix(self)
         return self._matrix
+
+    def survey(self) -> tuple[Array | None, Array]:
+        """Return what metrics need to know of the features, made at the first call.
+
+        Returns
+        -------
+        mean : array of shape (n_features, 1) or None
+            Of the scaled features that are far from zero; 0 for the others; None where none is.
+        spread : array of shape (n_rows,)
+            The mean square of the features less that.
+        """
+        if self._survey is None:
+            self._survey = survey_of_rows(self)
+        return self._survey
 
     def measures(self, point: Array, value: Array, gradient: Array) -> tuple[Array, Array, Array]:
         """Return the objective, its gradient's largest entry, and an estimate of the certificate, on the device.

@@ -37,8 +37,6 @@ _CLASS_BYTES, _CLASS_SHARE = 1 << 26, 1 / 6
 _SAMPLED = 3e-4
 # But by no more than this share of what a feature's own spread makes of it.
 _OF_SPREAD = 0.3
-# A feature is centred where the square of its mean is so many times its variance; about so many rows tell.
-_FAR, _SURVEYED = 1000.0, 512
 # Rows of a matrix whose inverse is worth several threads.
 _LARGE = 512
 # Inverses are kept in stacks of this many bytes.
@@ -80,12 +78,12 @@ def metric_of_rows(objective: "ConvexObjective", point: Array, weights: Callable
     builder = _Builder(objective, weights)
     if is_sparse(objective.linear.X) and not builder.is_narrow():
         return builder.diagonal()
-    spread = builder.survey()
+    objective.survey()  # before several threads ask for it
     if objective.shape[0] > _DENSE_LIMIT:
         return builder.low_rank()
     # Where all coefficients are zero, all classes have the same weights, and one inverse is that of each.
     alike = scalar(builder.xp.max(builder.xp.abs(point))) == 0.0  # host: once for each metric
-    return builder.classes(spread) if builder.centred and builder.classes_pay() and not alike else builder.dense()
+    return builder.classes() if builder.centred and builder.classes_pay() and not alike else builder.dense()
 
 
 class _Builder:
@@ -104,8 +102,11 @@ class _Builder:
         self.every = max(self.n_samples // self.sample, 1)
         # A spread below this share of the size is rounding.
         self.least = max(1e-10, self.xp.finfo(self.linear.dtype).eps)
-        # (n_features, 1), of the scaled features; None where there is nothing to centre.
-        self.mean: Array | None = None
+
+    @property
+    def mean(self) -> Array | None:
+        """The means of the scaled features that are to be centred, (n_features, 1); None where there is none."""
+        return self.objective.survey()[0]
 
     def is_narrow(self) -> bool:
         """Tell whether sparse data have so few features that the inverses cost no more than some passes.
@@ -125,28 +126,7 @@ class _Builder:
         cheap: bool = work <= 4 * _CLASS_WORK * self.n_samples
         return few and cheap
 
-    def survey(self) -> Array:
-        """Look at a sample of the rows: which features are to be centred; return their variances, (n_rows,).
-
-        Only those whose mean is far above their spread need it. For the others zero is a good centre too, even a better
-        one where one inverse serves all classes: it knows in which classes a feature is large.
-        """
-        xp, n_features = self.xp, self.n_features
-        step = max(self.n_samples // _SURVEYED, 1)
-        some = xp.arange(0, self.n_samples, step, device=self.backend.device)
-        features = self.objective.features(self.linear.rows(take_rows(self.linear.X, some)))
-        mean = xp.mean(features, axis=0)
-        features -= mean
-        variance = xp.mean(features * features, axis=0)
-        if self.objective.fit_intercept:
-            far = mean * mean > _FAR * variance
-            # Where no feature is far, nothing need be done for each gradient. Host: once for each metric.
-            if scalar(xp.any(far[:n_features])):
-                self.mean = xp.where(far, mean, xp.zeros_like(mean))[:n_features, None]
-            variance = xp.where(far, variance, variance + mean * mean)
-        return variance
-
-    def classes(self, spread: Array) -> Metric:
+    def classes(self) -> Metric:
         """Sum and invert class by class, so that only the inverses are ever held together.
 
         Few samples are in doubt about a class: of all they would be a small part, and so would be the information in a
@@ -162,7 +142,7 @@ class _Builder:
         means = xp.astype(xp.sum(weights, axis=0) * self.objective.total_scale() * (self.n_samples / counted), dtype)
         n_drawn = self._drawn()
         everyone = self._narrow_features(linear.X) if every == 1 and counted <= n_drawn else None
-        least = self._least_shares(spread) * xp.max(means) + xp.finfo(dtype).smallest_normal
+        least = self._least_shares() * xp.max(means) + xp.finfo(dtype).smallest_normal
         identity = xp.eye(self.n_rows, dtype=dtype, device=self.backend.device)
         ridge = identity * (self._l2(dtype) + least)
 
@@ -185,12 +165,12 @@ class _Builder:
         self.objective.passes += 0.5 * read / self.n_samples
         return self._shifted(self._centre(ClassMetric(stacks), None))
 
-    def _least_shares(self, spread: Array) -> Array:
+    def _least_shares(self) -> Array:
         """Return to which share of the largest class's weight each feature is lifted, (n_rows, 1).
 
         A feature whose spread is small beside its size bends little in every class: that is no reason to lift it.
         """
-        xp = self.xp
+        xp, (_, spread) = self.xp, self.objective.survey()
         # What no sample shows may be rare; the least keeps rounding from passing for a spread.
         spread = xp.where(spread > 0, spread, xp.full_like(spread, 1.0 / self.n_samples))
         return xp.astype(xp.clip(_OF_SPREAD * spread, min=self.least, max=_SAMPLED), xp.float32)[:, None]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from softmax_xp.objectives import metric_sums as module
+from softmax_xp.objectives import scaling
 from softmax_xp.objectives.metric import (
     CentredMetric,
     ClassMetric,
@@ -82,7 +83,7 @@ def expected_metric(objective, problem, coefficients, *, shared, shift):
 @pytest.mark.parametrize("name", SMOOTH)
 def test_the_inverse_is_that_of_the_definition(in_chunks, monkeypatch, name, far, rows, shared):
     in_chunks(rows)
-    monkeypatch.setattr(module, "_FAR", far)
+    monkeypatch.setattr(scaling, "_FAR", far)
     problem = SMOOTH[name]
     if "no weight" in name:
         pytest.skip("the block of a class of no weight is that of its probabilities: see the next test")
@@ -336,3 +337,12 @@ def test_a_far_feature_is_lifted_by_no_more_than_its_own_spread():
     for inverse, block in zip(np.concatenate(metric.inner.inner.inverses), exact, strict=True):
         ratios = np.linalg.eigvals(inverse @ block).real
         assert 0.1 < ratios.min() <= ratios.max() < 1.05
+
+
+def test_the_features_are_surveyed_once(monkeypatch):
+    objective = make(PROBLEMS["softmax"], NUMPY)
+    surveys, original = [], scaling.take_rows
+    monkeypatch.setattr(scaling, "take_rows", lambda *args: surveys.append(1) or original(*args))
+    for _ in range(3):
+        objective.curvature(objective.start()).metric()
+    assert surveys == [1]
