@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
 from itertools import chain, islice
 from typing import Any, NamedTuple, final
 
@@ -32,7 +32,7 @@ from array_api_compat import device as device_of
 from array_api_compat import is_array_api_obj
 
 from softmax_xp.errors import DeviceMismatchError, InvalidTypeError, InvalidValueError
-from softmax_xp.threads import blas_threads, ordered_map
+from softmax_xp.threads import added, blas_threads, ordered_map, ordered_sum
 from softmax_xp.typing import Array, Namespace
 
 
@@ -194,8 +194,18 @@ class Backend:
             return map(function, chain(few, iterator))
         return ordered_map(function, chain(few, iterator), threads=blas_threads())
 
+    def sum_chunks(self, function: Callable[[Any], tuple[Any, ...]], chunks: Iterable[Any]) -> tuple[Any, ...]:
+        """Return the sum of ``function(chunk)`` over at least one chunk, place by place; None stays None.
+
+        ``function`` returns arrays, which are given up, numbers and None. On NumPy the cores work on several chunks at
+        once and add in a fixed order: see :func:`softmax_xp.threads.ordered_sum`.
+        """
+        if self.name != "cpu":
+            return reduce(added, map(function, chunks))
+        return ordered_sum(function, chunks, threads=blas_threads())
+
     def synchronise(self) -> None:
-        """Wait until the device has finished. Only timings need it."""
+        """Wait until the device has finished."""
         prefix = self.name.partition(":")[0]
         if prefix == "cuda":
             with self.device:
@@ -210,24 +220,17 @@ _NAMESPACES: dict[type, Namespace] = {}
 
 
 def array_namespace(array: Array) -> Namespace:
-    """Return the array-api-compat namespace of an array.
-
-    A training step asks this a dozen times, so the answer is remembered for the array's type.
+    """Return what ``array_api_compat.array_namespace`` does; remembered, as a step asks it a dozen times.
 
     Parameters
     ----------
     array : array
-        Of any library of the standard.
+        Of any library of the standard; a TypeError follows for what is none.
 
     Returns
     -------
     namespace
-        What ``array_api_compat.array_namespace`` returns.
-
-    Raises
-    ------
-    TypeError
-        For what is no array.
+        That of array-api-compat.
     """
     kind = type(array)
     xp = _NAMESPACES.get(kind)
@@ -247,10 +250,7 @@ def _dtype_name(dtype: Any) -> str:
 
 
 def as_array(array: Any) -> Array:
-    """Return an array of the standard: ``array`` itself, or NumPy's reading of a sequence or data frame.
-
-    A memory-mapped array comes back as a plain view of the same memory, whose slices are cheaper to make.
-    """
+    """Return ``array`` itself, or NumPy's reading of a sequence or data frame; a memory map becomes a plain view."""
     return array if is_array_api_obj(array) and not isinstance(array, np.ndarray) else np.asarray(array)
 
 

@@ -8,7 +8,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import softmax_xp as sx
-from softmax_xp.threads import blas_threads, ordered_map, single_threaded_products
+from softmax_xp import threads as module
+from softmax_xp.threads import added, blas_threads, ordered_map, ordered_sum, single_threaded_products
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -101,3 +102,110 @@ def test_the_number_of_threads_changes_no_bit():
     for loss, gradient in results[1:]:
         assert loss == results[0][0]
         np.testing.assert_array_equal(gradient, results[0][1])
+
+
+class TestOrderedSum:
+    @pytest.mark.parametrize("threads", [1, 2, 5])
+    def test_terms_are_dealt_to_lanes_and_the_lanes_added_in_order(self, threads):
+        # Letters do not commute, so that the sum shows its order: eight lanes, and nothing else.
+        words = ordered_sum(lambda number: (chr(ord("a") + number), None), range(18), threads=threads)
+        assert words == ("aiq" + "bjr" + "ck" + "dl" + "em" + "fn" + "go" + "hp", None)
+
+    @pytest.mark.parametrize(("n_bytes", "lanes"), [(1 << 30, 1), (1 << 23, 2), (1 << 10, 8)])
+    def test_large_terms_share_few_lanes(self, n_bytes, lanes):
+        class Term(str):
+            nbytes = n_bytes
+            __slots__ = ()
+
+            def __add__(self, other):
+                return Term(str(self) + other)
+
+        (word,) = ordered_sum(lambda number: (Term(number),), range(10), threads=3)
+        assert word == "".join("".join(str(number) for number in range(lane, 10, lanes)) for lane in range(lanes))
+
+    @pytest.mark.parametrize("threads", [1, 2, 3])
+    def test_any_number_of_threads_gives_the_same_bits(self, threads):
+        random = np.random.default_rng(0)
+        terms = random.standard_normal((50, 1000)) * 10.0 ** random.integers(-8, 8, (50, 1))
+        (total,) = ordered_sum(lambda number: (terms[number].copy(),), range(50), threads=threads)
+        lanes = [sum(terms[lane + 8 :: 8], start=terms[lane]) for lane in range(8)]
+        np.testing.assert_array_equal(total, sum(lanes[1:], start=lanes[0]))
+
+    def test_threads_work_at_once_and_the_caller_is_one_of_them(self):
+        together = Barrier(2, timeout=10)
+        idents = set()
+
+        def work(number):
+            together.wait()
+            idents.add(get_ident())
+            return (number,)
+
+        assert ordered_sum(work, range(4), threads=2) == (6,)
+        assert len(idents) == 2
+        assert get_ident() in idents
+
+    def test_a_slow_first_term_holds_nobody_up_for_ever(self):
+        others = Event()
+
+        def work(number):
+            if number == 0:
+                assert others.wait(10)
+            elif number == 1:
+                others.set()
+            return (number,)
+
+        assert ordered_sum(work, range(20), threads=3) == (190,)
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    @pytest.mark.parametrize("at", ["term", "item"])
+    def test_an_error_reaches_the_caller_and_ends_the_others(self, threads, at):
+        def items():
+            for number in range(1000):
+                if at == "item" and number == 5:
+                    msg = "five"
+                    raise KeyError(msg)
+                yield number
+
+        seen = []
+
+        def work(number):
+            seen.append(number)
+            if at == "term" and number == 5:
+                msg = "five"
+                raise KeyError(msg)
+            return (number,)
+
+        with pytest.raises(KeyError, match="five"):
+            ordered_sum(work, items(), threads=threads)
+        assert len(seen) < 20
+
+    def test_an_interrupt_ends_the_threads_and_restores_blas(self):
+        main, before = get_ident(), blas_threads()
+
+        def work(number):
+            if get_ident() == main and number > 1:
+                raise KeyboardInterrupt
+            return (number,)
+
+        with pytest.raises(KeyboardInterrupt):
+            ordered_sum(work, range(10**6), threads=2)
+        assert blas_threads() == before
+
+    def test_the_error_state_of_the_caller_holds_in_the_threads(self):
+        with np.errstate(divide="ignore"):
+            (total,) = ordered_sum(lambda item: (np.float64(1.0) / item,), [np.float64(0.0)] * 8, threads=3)
+        assert total == np.inf
+
+    def test_sums_are_made_in_place(self):
+        first, second = np.ones(3), np.ones(3)
+        total = added((first, None, 1), (second, None, 2))
+        assert total[0] is first
+        assert total[1:] == (None, 3)
+        np.testing.assert_array_equal(second, 1.0)
+
+    def test_no_item_is_an_error(self):
+        with pytest.raises(TypeError):
+            ordered_sum(lambda number: (number,), [], threads=2)
+
+    def test_the_bound_on_lanes_is_the_one_that_the_tests_assume(self):
+        assert (module._LANES_BYTES, module._MOST_LANES) == (1 << 24, 8)

@@ -64,7 +64,13 @@ class Loss(Protocol):
         ...
 
     def value_and_gradient(
-        self, logits: Array, targets: Targets, *, scale: Array | float = 1.0, axis: int = -1
+        self,
+        logits: Array,
+        targets: Targets,
+        *,
+        scale: Array | float = 1.0,
+        axis: int = -1,
+        overwrite_logits: bool = False,
     ) -> tuple[Array, Array]:
         """Return each sample's weighted loss, and ``scale`` times the gradient of their sum.
 
@@ -78,13 +84,15 @@ class Loss(Protocol):
             Folded into factors that are computed anyway, so that a mean costs no pass of its own.
         axis : {-1, 0}, default: -1
             The axis of the classes.
+        overwrite_logits : bool, default: False
+            Whether the caller gives the logits up: a kernel may then write the gradient over them.
 
         Returns
         -------
         value : array of shape (n_samples,)
             In nats, times the sample's weight.
         gradient : array of the shape of ``logits``
-            Fresh: the caller may overwrite it.
+            The caller may overwrite it: fresh, or the logits where they were given up.
         """
         ...
 

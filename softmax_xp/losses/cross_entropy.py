@@ -11,8 +11,8 @@ from softmax_xp.backend import array_namespace, backend_of
 from softmax_xp.hyperparameters import POSITIVE, SHARE, check_hyperparameters
 from softmax_xp.losses.contract import Targets
 from softmax_xp.losses.targets import checked_class_weight, prepare_targets, soft_target
+from softmax_xp.ops.cross_entropy import softmax_cross_entropy
 from softmax_xp.ops.curvature import relative_entropy_terms, softmax_curvature_product
-from softmax_xp.ops.labels import places, subtract_at
 from softmax_xp.ops.softmax import shifted_exponentials
 from softmax_xp.typing import Array
 
@@ -115,7 +115,13 @@ class CrossEntropy:
         )
 
     def value_and_gradient(
-        self, logits: Array, targets: Targets, *, scale: Array | float = 1.0, axis: int = -1
+        self,
+        logits: Array,
+        targets: Targets,
+        *,
+        scale: Array | float = 1.0,
+        axis: int = -1,
+        overwrite_logits: bool = False,
     ) -> tuple[Array, Array]:
         """Return each sample's weighted loss, and ``scale`` times the gradient of their sum.
 
@@ -129,34 +135,37 @@ class CrossEntropy:
             Multiplies the gradient only; one over the total weight makes it that of the mean.
         axis : {-1, 0}, default: -1
             The axis of the classes.
+        overwrite_logits : bool, default: False
+            Whether the caller gives the logits up: a kernel may then write the gradient over them.
 
         Returns
         -------
         value : array of shape (n_samples,)
             In nats, times the sample's weight.
         gradient : array of the shape of ``logits``
-            Fresh.
+            Fresh, or the logits where they were given up.
         """
-        if self.temperature != 1.0:
-            logits = logits / self.temperature
-            scale = scale / self.temperature
-        if targets.distribution is not None or self.label_smoothing:
+        if targets.distribution is not None:
+            if self.temperature != 1.0:
+                logits = logits / self.temperature
+                scale = scale / self.temperature
             return self._soft(logits, targets, scale, axis)
-        xp = array_namespace(logits)
-        _, shifted, gradient, total = shifted_exponentials(logits, axis=axis)
-        place = places(targets.labels, axis=axis)
-        value = xp.log(xp.squeeze(total, axis=axis)) - shifted[place]
-        if targets.weight is None:
-            row_scale = scale
-            gradient *= scale / total
-        else:
-            value *= targets.weight
-            row_scale = targets.weight * scale
-            gradient *= xp.expand_dims(row_scale, axis=axis) / total
-        return value, subtract_at(gradient, place, row_scale, axis=axis)
+        smoothing = self.label_smoothing
+        return softmax_cross_entropy(
+            logits,
+            targets.labels,
+            # Without smoothing both weights of a sample are one number, which is there already.
+            sample_weight=targets.sample_weight if smoothing else targets.weight,
+            class_weight=targets.class_weight if smoothing else None,
+            scale=scale,
+            label_smoothing=smoothing,
+            temperature=self.temperature,
+            axis=axis,
+            overwrite_logits=overwrite_logits,
+        )
 
     def _soft(self, logits: Array, targets: Targets, scale: Array | float, axis: int) -> tuple[Array, Array]:
-        """Compute with the whole target distribution, as soft targets and label smoothing need."""
+        """Compute with the whole target distribution."""
         xp = array_namespace(logits)
         target = self._target(targets, logits.shape[axis], logits.dtype, axis)
         _, shifted, exponentials, total = shifted_exponentials(logits, axis=axis)

@@ -108,7 +108,13 @@ class Logistic:
         )
 
     def value_and_gradient(
-        self, logits: Array, targets: Targets, *, scale: Array | float = 1.0, axis: int = -1
+        self,
+        logits: Array,
+        targets: Targets,
+        *,
+        scale: Array | float = 1.0,
+        axis: int = -1,
+        overwrite_logits: bool = False,  # noqa: ARG002 - with one column there is little to gain
     ) -> tuple[Array, Array]:
         """Return each sample's weighted loss, and ``scale`` times the gradient of their sum.
 

@@ -23,7 +23,7 @@ from typing import Any, cast, final
 from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total
-from softmax_xp.objectives.linear import LinearObjective, summed
+from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.ops.linear import along_axis, class_axis
 from softmax_xp.typing import Array, LinearParams
 
@@ -116,9 +116,11 @@ class BiasProblem:
         if self._counts is None:
             xp, samples = self.backend.xp, self.axis + 1
             chunks = self.linear.chunks(self.n_columns, dtype=self.dtype)
-            (self._counts,) = summed(
-                (xp.sum(self.mass_and_targets(self._targets(targets))[1], axis=samples),) for _, targets in chunks
-            )
+
+            def counts_of(chunk: tuple[Array, Targets]) -> tuple[Array]:
+                return (xp.sum(self.mass_and_targets(self._targets(chunk[1]))[1], axis=samples),)
+
+            (self._counts,) = self.backend.sum_chunks(counts_of, chunks)
         return self._columns[1], self._counts
 
     def curvature(self) -> Array:
@@ -149,7 +151,7 @@ class BiasProblem:
                 return columns, xp.reshape(xp.sum(weighted * (1.0 - p)), (1, 1))
             return columns, weighted @ p.T if self.axis == 0 else weighted.T @ p
 
-        columns, curvature = summed(self.backend.map_chunks(chunk_sums, self.chunks()))
+        columns, curvature = self.backend.sum_chunks(chunk_sums, self.chunks())
         return columns, curvature
 
     def probabilities(self, rows: Array, logits: Array | None) -> Array:
@@ -185,7 +187,7 @@ class BiasProblem:
                 return (xp.full((1,), chunk[1].labels.shape[0], dtype=self.dtype, device=self.backend.device),)
             return (xp.reshape(xp.sum(mass), (1,)),)
 
-        (total,) = summed(mass_of(chunk) for chunk in self.linear.chunks(self.n_columns, dtype=self.dtype))
+        (total,) = self.backend.sum_chunks(mass_of, self.linear.chunks(self.n_columns, dtype=self.dtype))
         return total
 
     def chunks(self) -> Iterator[tuple[Array, Targets, Array | None]]:

@@ -67,7 +67,7 @@ from typing import Any, NamedTuple, cast, final
 from softmax_xp.backend import array_namespace, backend_of, scalar, scalars
 from softmax_xp.losses.contract import CurvedLoss, Targets
 from softmax_xp.objectives.bias import polished_bias
-from softmax_xp.objectives.linear import LinearObjective, summed
+from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.solvers.contract import Certificate
 from softmax_xp.typing import Array, LinearParams
 
@@ -293,12 +293,14 @@ class _Bound:
             apart = self.loss.divergence(q, p, axis=self.axis, logits=logits)
             apart = apart if isinstance(mass, float) else apart * xp.squeeze(mass, axis=self.axis)
             slope = self._product(rows, difference)
-            gradient = self._product(rows, mass * p - t) if apart_from_p else slope
+            gradient = self._product(rows, mass * p - t) if apart_from_p else None
             return _Sums(xp.sum(values), xp.sum(apart), slope, gradient)
 
         self.passes += 1.0 if apart_from_p else 0.5
-        loss, divergence, slope, gradient = summed(self.backend.map_chunks(chunk_sums, model.chunks()))
-        return loss * self.scale, divergence * self.scale, slope * self.scale, gradient * self.scale
+        loss, divergence, slope, gradient = self.backend.sum_chunks(chunk_sums, model.chunks())
+        slope = slope * self.scale
+        gradient = slope if gradient is None else gradient * self.scale
+        return loss * self.scale, divergence * self.scale, slope, gradient
 
     def _transported(self, p: Array) -> Array:
         """Return probabilities whose columns have the sums of the targets."""

@@ -25,7 +25,7 @@ from softmax_xp.errors import InvalidValueError
 from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total
 from softmax_xp.objectives.certificate import certify
 from softmax_xp.objectives.curvature import LinearCurvature
-from softmax_xp.objectives.linear import LinearObjective, summed
+from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.objectives.matrix import HessianMatrix
 from softmax_xp.objectives.scaling import feature_scale, survey_of_rows
 from softmax_xp.solvers.contract import Certified
@@ -314,7 +314,7 @@ class ConvexObjective:
                 return rows.T @ mass[:, None], xp.sum(mass)
 
             chunks = linear.chunks(1, every=max(linear.X.shape[0] // _MEAN_SAMPLES, 1))
-            sums, total = summed(self.backend.map_chunks(sums_of, chunks))
+            sums, total = self.backend.sum_chunks(sums_of, chunks)
             mean = sums / xp.where(total > 0, total, xp.ones_like(total))
             mean = xp.astype(mean, self.backend.sum_dtype(linear.dtype), copy=False)
             self._mean = mean, xp.sum(mean * mean)

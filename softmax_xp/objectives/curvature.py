@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, final
 
 from softmax_xp.backend import array_namespace
 from softmax_xp.losses.contract import Targets
-from softmax_xp.objectives.linear import summed
 from softmax_xp.objectives.metric_sums import metric_of_rows
 from softmax_xp.objectives.surrogate import DiagonalSurrogate, KroneckerSurrogate, hessian_of_rows, surrogate_of_rows
 from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
@@ -71,7 +70,7 @@ class LinearCurvature:
             return params_gradient(bent, rows, bias=bias, axis=axis)
 
         with objective.backend.scope():
-            total, total_bias = summed(objective.backend.map_chunks(chunk_product, self._chunks()))
+            total, total_bias = objective.backend.sum_chunks(chunk_product, self._chunks())
             objective.passes += 1.0 if self._kept is not None else 1.5
             total /= objective.scale
             xp = array_namespace(total)

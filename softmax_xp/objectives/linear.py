@@ -11,9 +11,9 @@ logits of one take no more than a few weights, or 2 MB, or half of all. How many
 alone, not on the number of threads.
 """
 
-__all__ = ["BatchTerms", "LinearObjective", "batch_terms", "penalised_gradient", "summed"]
+__all__ = ["BatchTerms", "LinearObjective", "batch_terms", "penalised_gradient"]
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -71,7 +71,9 @@ def batch_terms(
     """
     logits = linear_logits(params, X)
     hits = array_namespace(logits).argmax(logits, axis=-1) == targets.labels
-    value, gradient = loss.value_and_gradient(along_axis(logits, axis), targets, scale=scale, axis=axis)
+    value, gradient = loss.value_and_gradient(
+        along_axis(logits, axis), targets, scale=scale, axis=axis, overwrite_logits=True
+    )
     return BatchTerms(value, hits, params_gradient(gradient, X, bias=params.bias is not None, axis=axis))
 
 
@@ -83,15 +85,6 @@ def penalised_gradient(gradient: LinearParams, penalty: Penalty | None, params: 
     if bias is not None and gradient.bias is not None:
         return LinearParams(gradient.weight + weight, gradient.bias + bias)
     return LinearParams(gradient.weight + weight, gradient.bias)
-
-
-def summed(parts: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Add what the chunks contribute, in their order and place by place; None stays None."""
-    iterator = iter(parts)
-    total = next(iterator)
-    for part in iterator:
-        total = tuple(None if a is None else a + b for a, b in zip(total, part, strict=True))
-    return total
 
 
 @final
@@ -204,19 +197,16 @@ class LinearObjective:
         n_classes = params.weight.shape[1]
         scale, axis = reciprocal_total(self.targets), class_axis(n_classes, backend)
 
-        def chunk_terms(chunk: tuple[Array, Targets]) -> tuple[Array, LinearParams]:
+        def chunk_terms(chunk: tuple[Array, Targets]) -> tuple[Array, Array, Array | None]:
             X, targets = self.rows(chunk[0]), chunk[1]
             logits = along_axis(linear_logits(params, X), axis)
-            values, gradient = self.loss.value_and_gradient(logits, targets, scale=scale, axis=axis)
+            values, gradient = self.loss.value_and_gradient(
+                logits, targets, scale=scale, axis=axis, overwrite_logits=True
+            )
             total = backend.xp.sum(values, dtype=backend.sum_dtype(self.dtype))
-            return total, params_gradient(gradient, X, bias=params.bias is not None, axis=axis)
+            return total, *params_gradient(gradient, X, bias=params.bias is not None, axis=axis)
 
-        terms = backend.map_chunks(chunk_terms, self.chunks(n_classes))
-        total, (weight, bias) = next(terms)
-        for part, gradient in terms:
-            total = total + part
-            weight += gradient.weight  # made here, so this writes to nobody's array
-            bias = None if bias is None else gradient.bias + bias
+        total, weight, bias = backend.sum_chunks(chunk_terms, self.chunks(n_classes))
         value = total * scale
         if self.penalty is not None:
             value = value + self.penalty.value(params)
@@ -245,7 +235,7 @@ class LinearObjective:
             logits, targets = linear_logits(params, self.rows(chunk[0])), chunk[1]
             hit = xp.astype(xp.argmax(logits, axis=-1) == targets.labels, self.dtype)
             hit = hit if targets.sample_weight is None else hit * targets.sample_weight
-            value = self.loss.value_and_gradient(along_axis(logits, axis), targets, axis=axis)[0]
+            value = self.loss.value_and_gradient(along_axis(logits, axis), targets, axis=axis, overwrite_logits=True)[0]
             return xp.sum(value, dtype=accumulator), xp.sum(hit, dtype=accumulator)
 
         losses, hits = zip(*backend.map_chunks(chunk_sums, self.chunks(n_classes)), strict=True)

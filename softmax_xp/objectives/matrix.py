@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, final
 
 from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.losses.contract import Targets
-from softmax_xp.objectives.linear import summed
 from softmax_xp.typing import Array
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class HessianMatrix:
             outer = xp.reshape(outer, (features.shape[0], self.n_columns * self.n_rows))
             return outer.T @ outer, features.T @ outer
 
-        products, blocks = summed(backend.map_chunks(chunk_matrix, self._chunks()))
+        products, blocks = backend.sum_chunks(chunk_matrix, self._chunks())
         objective.passes += 1.0
         return self._definite(products, blocks)
 

@@ -10,7 +10,6 @@ from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.data.order import philox
 from softmax_xp.data.sparse import is_sparse, squared_entries, take_rows, to_dense
 from softmax_xp.losses.contract import Targets
-from softmax_xp.objectives.linear import summed
 from softmax_xp.objectives.metric import (
     CentredMetric,
     ClassMetric,
@@ -238,7 +237,7 @@ class _Builder:
             mean = xp.sum(weight, axis=1, keepdims=True) / max(self.n_columns - 1, 1)
             return features.T @ (mean * (features @ block)), (features * features).T @ weight, rows.shape[0]
 
-        sketch, squares, counted = summed(self.backend.map_chunks(action, self._chunks()))
+        sketch, squares, counted = self.backend.sum_chunks(action, self._chunks())
         self.objective.passes += counted / self.n_samples
         scale = self.objective.total_scale() * (self.n_samples / counted)
         shared = xp.sum(squares, axis=1, keepdims=True) * scale / max(self.n_columns - 1, 1)
@@ -276,7 +275,7 @@ class _Builder:
             return features.T @ features, features.T @ root, squares, corner, rows.shape[0]
 
         chunks = self._chunks() if gram else linear.chunks(n_columns)
-        *sums, counted = summed(self.backend.map_chunks(part, chunks))
+        *sums, counted = self.backend.sum_chunks(part, chunks)
         self.objective.passes += counted / self.n_samples
         return _Sums(*sums), self.objective.total_scale() * (self.n_samples / counted)
 

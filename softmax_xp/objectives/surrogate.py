@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from softmax_xp.backend import array_namespace
 from softmax_xp.data.sparse import is_sparse, squared_entries, to_dense
-from softmax_xp.objectives.linear import summed
 from softmax_xp.typing import Array
 
 if TYPE_CHECKING:
@@ -192,7 +191,7 @@ def hessian_of_rows(
         within, between = outer * xp.sqrt(own), outer * own
         return within.T @ within, between.T @ between
 
-    within, between = summed(backend.map_chunks(part, linear.chunks(max(entries.shape[0], n_columns))))
+    within, between = backend.sum_chunks(part, linear.chunks(max(entries.shape[0], n_columns)))
     objective.passes += 1.0
     # Features of one class bend together by p, and of any two classes by -p p'.
     matrix = within if n_columns == 1 else xp.where(columns[:, None] == columns, within, 0.0) - between
@@ -237,7 +236,7 @@ def _kronecker(objective: "ConvexObjective", weighted: Callable[..., tuple[Array
         return features.T @ features, classes, xp.sum(weight), rows.shape[0]
 
     chunks = linear.chunks(max(n_rows, n_columns), every=max(n_samples // sample, 1))
-    features, classes, total, counted = summed(backend.map_chunks(part, chunks))
+    features, classes, total, counted = backend.sum_chunks(part, chunks)
     objective.passes += counted / n_samples
     tiny = xp.finfo(linear.dtype).smallest_normal
     features = features / (total + tiny)
@@ -259,7 +258,7 @@ def _diagonal(objective: "ConvexObjective", weighted: Callable[..., tuple[Array,
         squares = squared_entries(rows, scale) if is_sparse(rows) else (rows / scale) ** 2
         return squares.T @ weights, xp.sum(weights, axis=0), rows.shape[0]
 
-    squares, corner, counted = summed(backend.map_chunks(part, linear.chunks(objective.n_columns)))
+    squares, corner, counted = backend.sum_chunks(part, linear.chunks(objective.n_columns))
     objective.passes += counted / linear.X.shape[0]
     entries = xp.concat((squares, corner[None, :]), axis=0) if objective.fit_intercept else squares
     entries = entries * objective.total_scale()

@@ -110,6 +110,6 @@ class Adadelta:
         rate = learning_rate_at(self.learning_rate, state.count)
         return FusedRule("adadelta", (-rate, self.weight_decay, self.rho, 1.0 - self.rho, self.eps))
 
-    def advance(self, state: AdadeltaState, accumulators: tuple[Array, ...]) -> AdadeltaState:
-        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+    def next_state(self, state: AdadeltaState, accumulators: tuple[Array, ...]) -> AdadeltaState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.next_state`."""
         return advance_state(state, accumulators)

@@ -119,6 +119,6 @@ class AdaGrad:
         rate = learning_rate_at(self.learning_rate, state.count)
         return FusedRule("adagrad", (-rate, self.weight_decay, self.eps))
 
-    def advance(self, state: AdaGradState, accumulators: tuple[Array, ...]) -> AdaGradState:
-        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+    def next_state(self, state: AdaGradState, accumulators: tuple[Array, ...]) -> AdaGradState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.next_state`."""
         return advance_state(state, accumulators)

@@ -118,6 +118,6 @@ class Adam:
             weight_decay=self.weight_decay,
         )
 
-    def advance(self, state: AdamState, accumulators: tuple[Array, ...]) -> AdamState:
-        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+    def next_state(self, state: AdamState, accumulators: tuple[Array, ...]) -> AdamState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.next_state`."""
         return advance_state(state, accumulators)

@@ -29,9 +29,9 @@ class FusedOptimizer(Optimizer, Protocol):
 
         rule = optimizer.fused_rule(state)
         update(rule, params, grads, accumulators_of(state), next_params, next_accumulators, scratch)
-        state = optimizer.advance(state, next_accumulators)
+        state = optimizer.next_state(state, next_accumulators)
 
-    The host numbers of many steps ahead come without a step, from ``state = optimizer.advance(state,
+    The host numbers of many steps ahead come without a step, from ``state = optimizer.next_state(state,
     accumulators_of(state))`` between the calls of :meth:`fused_rule`.
     """
 
@@ -41,7 +41,7 @@ class FusedOptimizer(Optimizer, Protocol):
         Parameters
         ----------
         state : NamedTuple
-            What :meth:`init`, :meth:`update` or :meth:`advance` returned; only its host numbers are read.
+            What :meth:`init`, :meth:`update` or :meth:`next_state` returned; only its host numbers are read.
 
         Returns
         -------
@@ -50,7 +50,7 @@ class FusedOptimizer(Optimizer, Protocol):
             kernel that was compiled for one step serves all.
         """
 
-    def advance(self, state: Any, accumulators: tuple[Array, ...]) -> Any:
+    def next_state(self, state: Any, accumulators: tuple[Array, ...]) -> Any:
         """Return the state after a step whose arrays are known.
 
         Parameters

@@ -111,6 +111,6 @@ class Lion:
         b1, b2 = self.b1, self.b2
         return FusedRule("lion", (-rate, -rate * self.weight_decay, b1, 1.0 - b1, b2, 1.0 - b2))
 
-    def advance(self, state: LionState, accumulators: tuple[Array, ...]) -> LionState:
-        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+    def next_state(self, state: LionState, accumulators: tuple[Array, ...]) -> LionState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.next_state`."""
         return advance_state(state, accumulators)

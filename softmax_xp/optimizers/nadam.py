@@ -129,8 +129,8 @@ class NAdam:
         scalars = (grad_factor, self.weight_decay, mu_factor, 1.0 - self.b1, b2, 1.0 - b2, offset)
         return FusedRule("nadam", scalars)
 
-    def advance(self, state: NAdamState, accumulators: tuple[Array, ...]) -> NAdamState:
-        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+    def next_state(self, state: NAdamState, accumulators: tuple[Array, ...]) -> NAdamState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.next_state`."""
         count, mu, nu, _ = advance_state(state, accumulators)
         return NAdamState(count, mu, nu, self._next_product(state))
 

@@ -164,6 +164,6 @@ class RMSprop:
             return FusedRule(name, scalars)
         return FusedRule(f"{name}_momentum", (*scalars, self.momentum))
 
-    def advance(self, state: RMSpropState, accumulators: tuple[Array, ...]) -> RMSpropState:
-        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+    def next_state(self, state: RMSpropState, accumulators: tuple[Array, ...]) -> RMSpropState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.next_state`."""
         return advance_state(state, accumulators)

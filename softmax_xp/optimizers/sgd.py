@@ -137,8 +137,8 @@ class SGD:
             return FusedRule("nesterov", (-rate, self.weight_decay, momentum, -rate * momentum))
         return FusedRule("momentum", (-rate, self.weight_decay, momentum, self._share(state)))
 
-    def advance(self, state: SGDState, accumulators: tuple[Array, ...]) -> SGDState:
-        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+    def next_state(self, state: SGDState, accumulators: tuple[Array, ...]) -> SGDState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.next_state`."""
         return advance_state(state, accumulators)
 
     def _share(self, state: SGDState) -> float:

@@ -3,13 +3,15 @@
 
 Everything that changes is in one :class:`Carry`, replaced by a single assignment at the end of a step. Optimizers are
 pure and parameters are never written to, so an interrupt between two bytecodes leaves the carry of the last full
-step, and keeping older parameters costs a reference.
+step, and keeping older parameters costs a reference. Kernels write to memory of their own, and alternate: there too the
+carry of the last full step is whole, but what outlives a step is copied.
 """
 
 __all__ = ["Carry", "Outcome", "Settings", "run_epochs", "run_step"]
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -22,6 +24,7 @@ from softmax_xp.ops.linear import class_axis
 from softmax_xp.optimizers import Averaging, Clipping, Optimizer, apply_updates
 from softmax_xp.schedules import Progress, Schedule
 from softmax_xp.training.callbacks import Callback, EpochEnd
+from softmax_xp.training.fused_steps import find_fused_steps
 from softmax_xp.training.history import History
 from softmax_xp.training.meter import Meter
 from softmax_xp.training.packing import pack, unpack
@@ -155,6 +158,16 @@ class _Run:
         # A frozen dataclass with another learning rate: the user's own optimizer is not touched.
         self.optimizer: Optimizer = replace(settings.optimizer, learning_rate=learning_rate)  # type: ignore[type-var]
         self.carry = Carry.start(params, settings, self.optimizer)
+        self.fused = find_fused_steps(
+            problem,
+            self.optimizer,
+            self.carry.packed,
+            batch_size=self.batch,
+            bias=self.carry.bias,
+            clipping=settings.clipping,
+            averaging=settings.averaging,
+        )
+        self.steps_at_once = 1 if self.fused is None else self.fused.steps_at_once
         # Parameters known to be good: at the start of this epoch, and of the one before it.
         self.good = self.previous = params
         self.meter = Meter(problem.backend)
@@ -163,30 +176,47 @@ class _Run:
 
     def params(self) -> LinearParams:
         """Return the parameters that a model would get now."""
-        averaging = self.settings.averaging
-        if averaging is None:
-            return self.carry.params
-        return unpack(averaging.value(self.carry.average_state), bias=self.carry.bias)
+        averaging, packed = self.settings.averaging, self.carry.packed
+        if averaging is not None:
+            packed = averaging.value(self.carry.average_state)
+        elif self.fused is not None:
+            packed = self.problem.backend.xp.asarray(packed, device=self.problem.backend.device, copy=True)
+        return unpack(packed, bias=self.carry.bias)
 
     def epoch(self, number: int) -> None:
         """Go through the data once."""
-        problem, settings = self.problem, self.settings
+        problem = self.problem
         self.meter = meter = Meter(problem.backend)
-        first_step = number * self.steps_per_epoch
+        first_step, stride = number * self.steps_per_epoch, self.batch * self.steps_at_once
         order = self._order(number)
         with problem.backend.scope():
-            for start in range(0, self.samples, self.batch):
-                index = order[start : min(start + self.batch, self.samples)]
-                self.carry, *leavings = run_step(self.carry, index, problem, settings, self.optimizer)
-                meter.add(*leavings)
-                self._raise_if_bad(self.bar.step(index.shape[0], number, meter), first_step)
+            with nullcontext() if self.fused is None else self.fused.epoch():
+                for start in range(0, self.samples, stride):
+                    index = order[start : min(start + stride, self.samples)]
+                    self._step(index)
+                    self._raise_if_bad(self.bar.step(index.shape[0], number, meter), first_step)
             self._raise_if_bad(meter.read(), first_step)
-            row = self._row(number, meter)
-        self.previous, self.good = self.good, self.params()
-        self.last_index = index
+            params = self.params()
+            row = self._row(number, meter, params)
+        self.previous, self.good = self.good, params
+        self.last_index = order[(self.steps_per_epoch - 1) * self.batch : self.samples]
         self.history.append(row)
         self.monitored = (*self.monitored, row.get("validation_loss", row["train_loss"]))
         self.bar.show(number, meter.loss, meter.accuracy)
+
+    def _step(self, index: Array) -> None:
+        """Take one step, or as many as a kernel takes at once, and note what they leave behind."""
+        carry, averaging, targets = self.carry, self.settings.averaging, self.problem.train.targets
+        if self.fused is None:
+            self.carry, *leavings = run_step(carry, index, self.problem, self.settings, self.optimizer)
+            self.meter.add(*leavings)
+            return
+        taken = self.fused.run(carry.packed, carry.optimizer_state, index)
+        average = None if averaging is None else averaging.update(carry.average_state, taken.packed)
+        self.carry = Carry(taken.packed, carry.bias, taken.optimizer_state, average)
+        if targets.weight is not None:
+            targets = take_targets(targets, index)
+        self.meter.add(taken.value, taken.hits, targets, self.batch)
 
     def judge_last_step(self, number: int) -> None:
         """Take the step after the last in vain: only its loss tells whether the last update spoilt the weights."""
@@ -218,9 +248,9 @@ class _Run:
                 self.good = self.previous
             raise _Diverged(first_step + step)
 
-    def _row(self, number: int, meter: Meter) -> dict[str, float]:
+    def _row(self, number: int, meter: Meter, params: LinearParams) -> dict[str, float]:
         """Make the history's row of a finished epoch: a few host reads."""
-        params, problem = self.params(), self.problem
+        problem = self.problem
         seconds = perf_counter() - self.start
         last_step = (number + 1) * self.steps_per_epoch - 1
         row: dict[str, float] = {
@@ -273,7 +303,7 @@ def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Ou
     try:
         for number in range(settings.epochs):
             run.epoch(number)
-            event = EpochEnd(number, run.params(), run.history)
+            event = EpochEnd(number, run.good, run.history)
             # A list, not a generator: every callback sees every epoch, whoever asks to stop.
             if any([_on_epoch_end(callback, event) for callback in settings.callbacks]):  # noqa: C419
                 run.history.status = "stopped"

@@ -12,8 +12,9 @@ from softmax_xp.typing import Array
 
 
 class _Batch(NamedTuple):
-    """One batch's leavings, still on the device."""
+    """The leavings of one batch, or of several in a row, still on the device."""
 
+    size: int  # samples of each batch but the last
     value: Array  # (batch,) weighted losses
     hits: Array  # (batch,) bool
     weight: Array | None  # (batch,) what the loss divides by
@@ -40,9 +41,10 @@ class Meter:
         self._steps_read = 0
         self._loss = self._weight = self._hits = self._counted = 0.0
 
-    def add(self, value: Array, hits: Array, targets: Targets) -> None:
-        """Take the leavings of a step."""
-        self._pending.append(_Batch(value, hits, targets.weight, targets.sample_weight))
+    def add(self, value: Array, hits: Array, targets: Targets, batch_size: int | None = None) -> None:
+        """Take the leavings of a step, or of several steps that have ``batch_size`` samples each."""
+        size = value.shape[0] if batch_size is None else batch_size
+        self._pending.append(_Batch(size, value, hits, targets.weight, targets.sample_weight))
 
     def read(self) -> int | None:
         """Bring everything pending to the host. This is the host synchronisation of a training run.
@@ -55,7 +57,7 @@ class Meter:
         pending, self._pending = self._pending, []
         if not pending:
             return None
-        lengths = [batch.value.shape[0] for batch in pending]
+        lengths = [length for batch in pending for length in _lengths(batch)]
         values = self._joined([batch.value for batch in pending])
         hits = self._joined([batch.hits for batch in pending])
         total = float(values.sum(dtype="float64"))  # host: one read for many steps
@@ -75,7 +77,7 @@ class Meter:
             counted = self._joined([batch.sample_weight for batch in pending]).astype("float64")
             self._hits += float(counted[hits].sum())
             self._counted += float(counted.sum())
-        self._steps_read += len(pending)
+        self._steps_read += len(lengths)
         return None
 
     @property
@@ -91,6 +93,12 @@ class Meter:
     def _joined(self, arrays: list[Array]) -> Array:
         """Join device arrays and read them."""
         return to_host(arrays[0] if len(arrays) == 1 else self._backend.xp.concat(arrays))
+
+
+def _lengths(batch: _Batch) -> list[int]:
+    """Return the samples of each step."""
+    n_samples = batch.value.shape[0]
+    return [min(batch.size, n_samples - start) for start in range(0, n_samples, batch.size)]
 
 
 def _starts(lengths: list[int]) -> list[int]:

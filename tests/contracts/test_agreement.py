@@ -97,20 +97,19 @@ def test_ten_epochs_on_the_digits_end_where_numpy_ends(backend, dtype, key):
 
 def test_every_backend_sees_the_same_batches(backend, monkeypatch):
     seen = []
-    step = loop.run_step
+    step = loop._Run._step
 
-    def spy(carry, index, *rest):
+    def spy(run, index):
         seen.append(to_host(index))
-        return step(carry, index, *rest)
+        step(run, index)
 
-    monkeypatch.setattr(loop, "run_step", spy)
+    monkeypatch.setattr(loop._Run, "_step", spy)
     X, y = digits()
     X, y = X[:100], y[:100]
     trainer("float32", epochs=3, batch_size=40, seed=11).fit(backend.asarray(X), backend.asarray(y))
     expected = [epoch_order(11, epoch, 100)[start : start + 40] for epoch in range(3) for start in (0, 40, 80)]
-    # One more step than there are updates: the last, taken in vain, judges the last update.
-    for ours, batch in zip(seen[:9], expected, strict=True):
-        np.testing.assert_array_equal(ours, batch)
+    # A kernel may take the steps of an epoch at once.
+    np.testing.assert_array_equal(np.concatenate(seen), np.concatenate(expected))
     assert not np.array_equal(np.concatenate(expected[:3]), np.concatenate(expected[3:6]))
 
 

@@ -212,7 +212,7 @@ def run_fused(optimizer, params, grads, state):
         update_in_place(
             optimizer.fused_rule(state), params, grad.copy(), accumulators_of(state), out[0], out[1], scratch
         )
-        params, state = out[0], optimizer.advance(state, out[1])
+        params, state = out[0], optimizer.next_state(state, out[1])
     return params, state
 
 
@@ -270,7 +270,7 @@ def test_its_formula_is_in_the_table_and_fits_the_state(optimizer):
         held = [name for name in state._fields if any(getattr(state, name) is x for x in accumulators_of(state))]
         assert held == list(layout.accumulators)
         # A kernel is compiled for the name, and the host numbers of later steps come without a step.
-        state = optimizer.advance(state, accumulators_of(state))
+        state = optimizer.next_state(state, accumulators_of(state))
     assert len(names) == 1
 
 
@@ -285,7 +285,7 @@ def test_its_rule_asks_for_the_learning_rate_once(optimizer):
     state = scheduled.init(PACKED)
     for _ in range(3):
         assert scheduled.fused_rule(state) == dataclasses.replace(optimizer, learning_rate=0.25).fused_rule(state)
-        state = scheduled.advance(state, accumulators_of(state))
+        state = scheduled.next_state(state, accumulators_of(state))
     assert counts == [0, 1, 2]
 
 

@@ -37,7 +37,7 @@ def test_nadam_advances_its_product_too():
     optimizer = NAdam()
     _, expected = optimizer.update(PARAMS, optimizer.init(PARAMS), PARAMS)
     state = optimizer.init(PARAMS)
-    state = optimizer.advance(state, accumulators_of(state))
+    state = optimizer.next_state(state, accumulators_of(state))
     assert state.momentum_product == expected.momentum_product != 1.0
 
 
@@ -46,4 +46,4 @@ def test_the_wrong_number_of_arrays_is_refused(accumulators):
     with pytest.raises(
         InvalidValueError, match=rf"`accumulators` must be the 2 arrays that AdamState holds; got {len(accumulators)}\."
     ):
-        Adam().advance(Adam().init(PARAMS), accumulators)
+        Adam().next_state(Adam().init(PARAMS), accumulators)

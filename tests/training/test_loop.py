@@ -8,10 +8,18 @@ import pytest
 
 import softmax_xp as sx
 from softmax_xp.errors import TrainingDivergedError
+from softmax_xp.kernels.numpy import linear_steps
 from softmax_xp.training import loop, progress
 from tests.training.samples import blobs
 
 X, Y = blobs(60)
+
+
+@pytest.fixture(params=["kernels", "definition"], autouse=True)
+def steps(request, monkeypatch):
+    """Every run ends alike, whoever takes its steps."""
+    monkeypatch.setenv("SOFTMAX_XP_KERNELS", str(int(request.param == "kernels")))
+    return request.param
 
 
 def fit(X=X, y=Y, **settings):
@@ -31,17 +39,16 @@ def steep_from(step, rate=np.inf):
 def after(n_steps):
     """The weights after some steps, by a run that ends there."""
     kept = []
-    original = loop.run_step
+    original = loop._Run._step
 
-    def spy(*args):
-        result = original(*args)
-        kept.append(result[0].params)
-        return result
+    def spy(run, index):
+        original(run, index)
+        kept.append(run.carry.packed.copy())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "run_step", spy)
+        patch.setattr(loop._Run, "_step", spy)
         fit()
-    return np.vstack(kept[n_steps - 1]) if n_steps else np.zeros((6, 3))
+    return kept[n_steps - 1] if n_steps else np.zeros((6, 3))
 
 
 @pytest.fixture(params=[False, True], ids=["quiet", "verbose"])
@@ -154,23 +161,26 @@ class TestInterrupt:
     ):
         expected = after(n_steps)
         calls = []
-        original = loop.run_step
-        apply_updates = loop.apply_updates
+        original = loop._Run._step
 
-        def interrupted_step(*args):
+        def interrupted_step(run, index):
             calls.append(1)
             if where == "before" and len(calls) == n_steps + 1:
                 raise KeyboardInterrupt
-            return original(*args)
+            original(run, index)
 
-        def interrupted_update(params, updates):
-            result = apply_updates(params, updates)
-            if where == "within" and len(calls) == n_steps + 1:
-                raise KeyboardInterrupt
-            return result
+        def interrupting(apply):
+            def interrupted_update(*args):
+                result = apply(*args)
+                if where == "within" and len(calls) == n_steps + 1:
+                    raise KeyboardInterrupt
+                return result
 
-        monkeypatch.setattr(loop, "run_step", interrupted_step)
-        monkeypatch.setattr(loop, "apply_updates", interrupted_update)
+            return interrupted_update
+
+        monkeypatch.setattr(loop._Run, "_step", interrupted_step)
+        monkeypatch.setattr(loop, "apply_updates", interrupting(loop.apply_updates))
+        monkeypatch.setattr(linear_steps, "update", interrupting(linear_steps.update))
         model, history = fit(verbose=verbose)
         assert history.status == "interrupted"
         assert len(history) == n_steps // 3
@@ -190,31 +200,31 @@ class TestInterrupt:
 
     def test_averages_are_those_of_the_full_steps(self, monkeypatch):
         expected = (after(1) + after(2)) / 2
-        original = loop.run_step
+        original = loop._Run._step
         calls = []
 
-        def interrupted_step(*args):
+        def interrupted_step(run, index):
             calls.append(1)
             if len(calls) == 3:
                 raise KeyboardInterrupt
-            return original(*args)
+            original(run, index)
 
-        monkeypatch.setattr(loop, "run_step", interrupted_step)
+        monkeypatch.setattr(loop._Run, "_step", interrupted_step)
         model, _ = fit(averaging=sx.UniformAverage())
         np.testing.assert_allclose(flat(model), expected, rtol=1e-13)
 
     @pytest.mark.parametrize("averaging", [None, sx.UniformAverage()])
     def test_weights_that_went_bad_unread_are_not_the_model(self, monkeypatch, averaging):
-        original = loop.run_step
+        original = loop._Run._step
         calls = []
 
-        def interrupted_step(*args):
+        def interrupted_step(run, index):
             calls.append(1)
             if len(calls) == 3:
                 raise KeyboardInterrupt
-            return original(*args)
+            original(run, index)
 
-        monkeypatch.setattr(loop, "run_step", interrupted_step)
+        monkeypatch.setattr(loop._Run, "_step", interrupted_step)
         model, history = fit(optimizer=sx.SGD(1e308), penalty=sx.L2(1.0), averaging=averaging)
         assert history.status == "interrupted"
         np.testing.assert_array_equal(flat(model), after(0))
@@ -233,16 +243,16 @@ class TestInterrupt:
 
 def test_a_step_changes_none_of_its_arguments():
     kept = []
-    original = loop.run_step
+    original = loop._Run._step
 
-    def spy(carry, index, *rest):
+    def spy(run, index):
+        carry = run.carry
         before = [array.copy() for array in (carry.packed, carry.optimizer_state.trace, index)]
-        result = original(carry, index, *rest)
+        original(run, index)
         after = (carry.packed, carry.optimizer_state.trace, index)
         kept.append(all(np.array_equal(old, new) for old, new in zip(before, after, strict=True)))
-        return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "run_step", spy)
+        patch.setattr(loop._Run, "_step", spy)
         fit(optimizer=sx.SGD(0.5, momentum=0.9))
-    assert kept == [True] * 13
+    assert kept == [True] * 12

@@ -116,7 +116,7 @@ def assert_steps_agree(library, optimizer, params, gradients):
         rule, accumulators = optimizer.fused_rule(state), accumulators_of(state)
         apply(library, rule, theirs[0], grads, theirs[1:])
         update(rule, ours, grads.copy(), accumulators, ours, accumulators, scratch)
-        state = optimizer.advance(state, accumulators)
+        state = optimizer.next_state(state, accumulators)
         for one, other in zip((ours, *accumulators), theirs, strict=True):
             np.testing.assert_array_equal(one, other)
             # What the comparison above lets pass: the sign of a zero. That of a NaN means nothing.

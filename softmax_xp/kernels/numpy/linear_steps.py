@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Minibatch steps of a linear softmax model in memory that is made once.
+
+A step of the definition (``softmax_xp.training.loop.run_step``) is some sixty NumPy calls, each with a fresh array and
+a microsecond or more of its own: at batch 50 two thirds of its time. This one makes about thirty, all of them into
+buffers. The products stay BLAS's.
+
+Two sets of parameters and accumulators take turns, so that a step reads one and writes the other: a step that Ctrl-C
+interrupts leaves the last full step whole, and arrays that came from outside are never written to.
+
+A large batch is cut into parts of some hundred rows, whose features stay in the second-level cache between the two
+products, and which several threads share. The cuts depend on the shapes alone and the parts' gradients are added in
+order, so the number of threads changes no bit.
+"""
+
+__all__ = ["LinearSteps", "make_linear_steps"]
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from itertools import pairwise
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from softmax_xp.kernels.numpy.softmax_cross_entropy import softmax_cross_entropy
+from softmax_xp.kernels.numpy.update import update
+from softmax_xp.kernels.rules import FusedRule
+from softmax_xp.threads import blas_threads, single_threaded_products
+
+# Classes go on axis 0 up to here, as in softmax_xp.ops.linear.
+_CLASS_MAJOR_LIMIT = 48
+# Features of one part: they and the weight of few classes fit into a second-level cache of 512 KB.
+_PART_BYTES = 400_000
+# Parts have a gradient each, which must be small beside their features.
+_LARGEST_PART_GRADIENT = 1 << 17
+
+
+class _Workspace(NamedTuple):
+    """Buffers of one part of a batch."""
+
+    own: slice  # which rows of the batch
+    stored: np.ndarray  # (rows, n_features) of the dtype of X
+    features: np.ndarray  # the same array, or another one in the float of the computation
+    logits: np.ndarray  # (rows, n_classes)
+    columns: np.ndarray | None  # (n_classes, rows)
+    gradient: np.ndarray  # packed
+
+
+@final
+class LinearSteps:
+    """Steps of minibatch training: gather, scores, softmax, gradient, update.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+        Of any real dtype, as it is stored.
+    labels : array of int, shape (n_samples,)
+        Class numbers.
+    n_classes : int
+        Columns of the weight.
+    dtype : dtype
+        The float of the computation.
+    bias : bool
+        Whether the last row of the packed parameters is one.
+    sample_weight : array of float, shape (n_samples,), optional
+        How much each sample counts, times its class weight.
+    shift, feature_scale : array of float, shape (n_features,), optional
+        What is subtracted from the features, and what they are divided by then.
+    temperature : float, default: 1.0
+        The logits are divided by it.
+    l2 : float, default: 0.0
+        Adds ``l2 * weight`` to the gradient, but not for the bias.
+    rule : str
+        The optimizer's formula: a key of :data:`softmax_xp.kernels.rules.RULES`.
+    """
+
+    steps_at_once = 1
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        labels: np.ndarray,
+        *,
+        n_classes: int,
+        dtype: Any,
+        bias: bool,
+        sample_weight: np.ndarray | None = None,
+        shift: np.ndarray | None = None,
+        feature_scale: np.ndarray | None = None,
+        temperature: float = 1.0,
+        l2: float = 0.0,
+        rule: str,
+    ) -> None:
+        self.X, self.labels, self.sample_weight = X, labels, sample_weight
+        self.n_classes, self.bias, self.temperature, self.l2, self.rule = n_classes, bias, temperature, l2, rule
+        self.shift, self.feature_scale = shift, feature_scale
+        self._sets: list[tuple[np.ndarray, tuple[np.ndarray, ...]]] = []
+        self._scratch: tuple[np.ndarray, np.ndarray] = (np.empty(0), np.empty(0))
+        self._workspaces: dict[int, list[_Workspace]] = {}
+        self.itemsize: int = np.dtype(dtype).itemsize
+        self._pool: ThreadPoolExecutor | None = None
+        self._n_threads = 1
+
+    @contextmanager
+    def epoch(self, batch_size: int) -> Iterator[None]:
+        """Hold BLAS to one thread, and others ready, for as long as parts of batches are shared by threads.
+
+        Parameters
+        ----------
+        batch_size : int
+            Of the steps to come.
+
+        Yields
+        ------
+        None
+            Meanwhile.
+        """
+        threads = min(blas_threads(), self._n_parts(batch_size))
+        if threads < 2:
+            yield
+            return
+        with single_threaded_products(), ThreadPoolExecutor(threads - 1) as pool:
+            self._pool, self._n_threads = pool, threads
+            try:
+                yield
+            finally:
+                self._pool = None
+
+    def run(
+        self,
+        packed: np.ndarray,
+        accumulators: tuple[np.ndarray, ...],
+        order: np.ndarray,
+        *,
+        batch_size: int,
+        scalars: Sequence[tuple[float, ...]],
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+        """Take a step on each batch of the samples named in ``order``.
+
+        Parameters
+        ----------
+        packed : array of shape (n_features + 1, n_classes), or (n_features, n_classes) without a bias
+            The parameters. Not written to.
+        accumulators : tuple of arrays of the shape of ``packed``
+            The optimizer's. Not written to.
+        order : array of int, shape (samples,)
+            Row numbers.
+        batch_size : int
+            The last batch may be smaller.
+        scalars : sequence of tuples of float
+            The formula's numbers, for each step.
+
+        Returns
+        -------
+        packed : array
+            After the last step; the step after the next overwrites it.
+        accumulators : tuple of arrays
+            Likewise.
+        value : array of shape (samples,)
+            Weighted losses, each under the weights before its step.
+        hits : array of bool, shape (samples,)
+            Whether the likeliest class was the label.
+        """
+        if not self._sets:
+            self._allocate(packed, accumulators)
+        values, hits = np.empty(len(order), dtype=packed.dtype), np.empty(len(order), dtype=bool)
+        for step, numbers in enumerate(scalars):
+            batch = slice(step * batch_size, (step + 1) * batch_size)
+            gradient = self._gradient(packed, order[batch], values[batch], hits[batch])
+            following = self._sets[packed is self._sets[0][0]]
+            update(FusedRule(self.rule, numbers), packed, gradient, accumulators, *following, self._scratch)
+            packed, accumulators = following
+        return packed, accumulators, values, hits
+
+    def _allocate(self, packed: np.ndarray, accumulators: tuple[np.ndarray, ...]) -> None:
+        """Make the two sets of parameters and accumulators, and scratch memory."""
+        for _ in range(2):
+            self._sets.append((np.empty_like(packed), tuple([np.empty_like(array) for array in accumulators])))
+        self._scratch = np.empty_like(packed), np.empty_like(packed)
+
+    def _gradient(self, packed: np.ndarray, index: np.ndarray, values: np.ndarray, hits: np.ndarray) -> np.ndarray:
+        """Return the gradient of the batch's mean loss plus penalty, in a buffer."""
+        labels = self.labels.take(index)
+        weight = None if self.sample_weight is None else self.sample_weight.take(index)
+        scale: Any = 1.0 / len(index)
+        if weight is not None:
+            total = np.add.reduce(weight)
+            scale = 1.0 / total if total > 0 else total * 0
+        parts = self._workspaces.get(len(index)) or self._make_workspaces(len(index), packed)
+
+        def work(number: int) -> None:
+            part = parts[number]
+            own = part.own
+            own_weight = None if weight is None else weight[own]
+            self._part(part, packed, index[own], labels[own], own_weight, scale, values[own], hits[own])
+
+        self._share(work, len(parts))
+        gradient = parts[0].gradient
+        for part in parts[1:]:
+            gradient += part.gradient
+        if self.l2:
+            weights = slice(-1) if self.bias else slice(None)
+            gradient[weights] += np.multiply(packed[weights], self.l2, out=self._scratch[0][weights])
+        return gradient
+
+    def _part(
+        self,
+        part: _Workspace,
+        packed: np.ndarray,
+        index: np.ndarray,
+        labels: np.ndarray,
+        weight: np.ndarray | None,
+        scale: Any,
+        values: np.ndarray,
+        hits: np.ndarray,
+    ) -> None:
+        """Compute the values, the hits and the gradient of some rows of a batch."""
+        features, logits, columns = part.features, part.logits, part.columns
+        if self.X.flags.c_contiguous:
+            self.X.take(index, axis=0, out=part.stored, mode="clip")  # without a mode NumPy copies through a buffer
+        else:
+            part.stored[:] = self.X[index]  # where `take` would copy all of X
+        if features is not part.stored:
+            np.copyto(features, part.stored)
+        if self.shift is not None:
+            np.subtract(features, self.shift, out=features)
+        if self.feature_scale is not None:
+            np.divide(features, self.feature_scale, out=features)
+        weights = packed[:-1] if self.bias else packed
+        np.matmul(features, weights, out=logits)
+        if self.bias:
+            np.add(logits, packed[-1], out=logits)
+        np.equal(logits.argmax(axis=1), labels, out=hits)
+        by_class, axis = logits, -1
+        if columns is not None:
+            np.copyto(columns, logits.T)
+            by_class, axis = columns, 0
+        answer = softmax_cross_entropy(
+            by_class, labels, sample_weight=weight, scale=scale, temperature=self.temperature, axis=axis
+        )
+        assert answer is not None  # noqa: S101 - contiguous, and without smoothing
+        values[:] = answer[0]
+        np.matmul(features.T, columns.T if columns is not None else logits, out=part.gradient[: len(weights)])
+        if self.bias:
+            np.add.reduce(by_class, axis=axis + 1, out=part.gradient[-1])
+
+    def _share(self, work: Callable[[int], None], n_parts: int) -> None:
+        """Do the work on each part; with other threads, whoever is free takes the next."""
+        if self._pool is None:
+            for number in range(n_parts):
+                work(number)
+            return
+        waiting = deque(range(n_parts))
+
+        def drain() -> None:
+            while waiting:
+                try:
+                    number = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                work(number)
+
+        # NumPy's error state is a context variable, which a pool's threads do not inherit.
+        others = [self._pool.submit(copy_context().run, drain) for _ in range(self._n_threads - 1)]
+        drain()
+        for other in others:
+            other.result()
+
+    def _n_parts(self, n_rows: int) -> int:
+        """Return into how many parts a batch is cut: by its shape alone."""
+        n_features: int = self.X.shape[1]
+        if n_features * self.n_classes * self.itemsize > _LARGEST_PART_GRADIENT:
+            return 1
+        return max(1, min(n_rows, n_rows * n_features * self.itemsize // _PART_BYTES))
+
+    def _make_workspaces(self, n_rows: int, packed: np.ndarray) -> list[_Workspace]:
+        """Make the buffers for batches of this size."""
+        n_parts = self._n_parts(n_rows)
+        bounds = [n_rows * number // n_parts for number in range(n_parts + 1)]
+        parts = []
+        for start, stop in pairwise(bounds):
+            stored = np.empty((stop - start, self.X.shape[1]), dtype=self.X.dtype)
+            features = stored if stored.dtype == packed.dtype else np.empty(stored.shape, dtype=packed.dtype)
+            logits = np.empty((stop - start, self.n_classes), dtype=packed.dtype)
+            columns = np.empty(logits.shape[::-1], packed.dtype) if self.n_classes <= _CLASS_MAJOR_LIMIT else None
+            parts.append(_Workspace(slice(start, stop), stored, features, logits, columns, np.empty_like(packed)))
+        self._workspaces[n_rows] = parts
+        return parts
+
+
+def make_linear_steps(
+    X: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_weight: np.ndarray | None = None,
+    label_smoothing: float = 0.0,
+    **others: Any,
+) -> LinearSteps | None:
+    """Return the steps, or None with label smoothing, which is left to the definition.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+        Of any real dtype, as it is stored.
+    labels : array of int, shape (n_samples,)
+        Class numbers.
+    class_weight : array of float, shape (n_classes,), optional
+        Where it is not folded into the weights of the samples.
+    label_smoothing : float, default: 0.0
+        The share of the target that is spread evenly over all classes.
+    **others
+        See :class:`LinearSteps`.
+
+    Returns
+    -------
+    LinearSteps or None
+        None declines.
+    """
+    if label_smoothing or class_weight is not None:
+        return None
+    return LinearSteps(X, labels, **others)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The one table of kernels, and the switch that turns them off."""
+
+__all__ = ["KERNELS", "enabled", "find_kernel"]
+
+import importlib
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from softmax_xp.typing import Array
+
+# (name, library of the arrays) -> where it is. Imported at the first use, so that nobody pays for another's device.
+KERNELS: dict[tuple[str, str], str] = {
+    ("linear_steps", "numpy"): "softmax_xp.kernels.numpy.linear_steps:make_linear_steps",
+    ("softmax_cross_entropy", "numpy"): "softmax_xp.kernels.numpy.softmax_cross_entropy:softmax_cross_entropy",
+}
+
+
+def enabled() -> bool:
+    """Tell whether kernels are in use: unless ``SOFTMAX_XP_KERNELS`` is 0.
+
+    Returns
+    -------
+    bool
+        Read from the environment at each call, so that a test or a notebook may switch in between.
+
+    Examples
+    --------
+    >>> from softmax_xp.kernels import enabled
+    >>> enabled()
+    True
+    """
+    return os.environ.get("SOFTMAX_XP_KERNELS", "1") != "0"
+
+
+def find_kernel(name: str, array: Array) -> Callable[..., Any] | None:
+    """Return the kernel of that name for the library that ``array`` belongs to.
+
+    Parameters
+    ----------
+    name : str
+        First part of a key of :data:`KERNELS`.
+    array : array
+        Of any library.
+
+    Returns
+    -------
+    callable or None
+        None where there is no such kernel, or kernels are turned off.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softmax_xp.kernels import find_kernel
+    >>> find_kernel("softmax_cross_entropy", np.zeros(1)).__module__
+    'softmax_xp.kernels.numpy.softmax_cross_entropy'
+    """
+    address = KERNELS.get((name, type(array).__module__.partition(".")[0]))
+    return None if address is None or not enabled() else _load(address)
+
+
+@cache
+def _load(address: str) -> Callable[..., Any]:
+    """Import a kernel."""
+    module, _, function = address.partition(":")
+    kernel: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return kernel
