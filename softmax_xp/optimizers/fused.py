@@ -122,13 +122,17 @@ def advance_state(state: _State, accumulators: tuple[Array, ...]) -> _State:
     >>> advance_state(AdaGradState(count=3, sum_of_squares=np.zeros(1)), (np.ones(1),))
     AdaGradState(count=4, sum_of_squares=array([1.]))
     """
-    n_wanted = len(accumulators_of(state))
-    if len(accumulators) != n_wanted:
-        name = type(state).__name__
+    arrays = iter(accumulators)
+    # One walk, as this runs at every step: where the arrays are too few, `next` stops it.
+    try:
+        members: list[Any] = [member if isinstance(member, _NO_ARRAY) else next(arrays) for member in state]
+        is_fit = next(arrays, None) is None
+    except StopIteration:
+        is_fit = False
+    if not is_fit:
+        n_wanted, name = len(accumulators_of(state)), type(state).__name__
         msg = f"`accumulators` must be the {n_wanted} arrays that {name} holds; got {len(accumulators)}."
         raise InvalidValueError(msg)
-    arrays = iter(accumulators)
-    members: list[Any] = [member if isinstance(member, _NO_ARRAY) else next(arrays) for member in state]
     members[0] += 1
     # The constructor of a named tuple from an iterable, of which the type checker cannot know.
     make: Callable[[list[Any]], _State] = getattr(type(state), "_make")  # noqa: B009
