@@ -70,7 +70,13 @@ class Clock:
         if self._torch is not None and self._has_events:
             self._torch.cuda.synchronize()
 
-    def race(self, contestants: Mapping[str, Callable[[], object]], rounds: int | None = None) -> dict[str, Timed]:
+    def race(
+        self,
+        contestants: Mapping[str, Callable[[], object]],
+        rounds: int | None = None,
+        *,
+        on_device: bool = True,
+    ) -> dict[str, Timed]:
         """Time contestants side by side.
 
         Parameters
@@ -79,6 +85,8 @@ class Clock:
             What to call.
         rounds : int, optional
             Instead of the effort's.
+        on_device : bool, default: True
+            Whether to ask the device's clock as well; what waits for the host all the time need not.
 
         Returns
         -------
@@ -88,8 +96,9 @@ class Clock:
         effort = self._effort
         effort = Effort(rounds or effort.rounds, effort.block_seconds, effort.settle_seconds)
         seconds = race(contestants, effort, synchronise=self.synchronise)
+        medians = {name: median(times) for name, times in seconds.items()}
         return {
-            name: Timed(median(seconds[name]), self.on_device(call, median(seconds[name])))
+            name: Timed(medians[name], self.on_device(call, medians[name]) if on_device else None)
             for name, call in contestants.items()
         }
 

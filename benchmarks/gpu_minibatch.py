@@ -156,9 +156,9 @@ def _time_peers(bench: Bench, on_device: Any, X: Any, y: Any, batch_size: int, *
         peer = bench.attempt(what, _checked_peer, *arguments, compiled=compiled, graph_steps=steps)
         if peer is not None:
             contestants[name] = partial(peer.epoch, order)
-    timed = bench.attempt(f"PyTorch, batch {batch_size}", bench.clock.race, contestants, rounds=5)
+    timed = bench.attempt(f"PyTorch, batch {batch_size}", bench.clock.race, contestants, rounds=5, on_device=False)
     for name, times in (timed or {}).items():
-        _add(bench, name, batch_size, Timed(times.host, None))
+        _add(bench, name, batch_size, times)
 
 
 def _checked_peer(

@@ -44,10 +44,12 @@ def test_calls_that_spoil_their_input_get_it_anew_and_outside_of_the_time(monkey
         log.append(name)
         now[0] += seconds
 
-    calls = [lambda: take("a", 1.0), lambda: take("b", 2.0)]
-    timed = Clock(sx.get_backend("cpu"), None, TWO_ROUNDS).blocks(lambda: take("prepare", 50.0), calls)
+    firsts = iter([800.0, 1.0])
+    calls = [lambda: take("a", next(firsts)), lambda: take("b", 2.0)]
+    one_round = Effort(rounds=1, block_seconds=0.0, settle_seconds=0.0)
+    timed = Clock(sx.get_backend("cpu"), None, one_round).blocks(lambda: take("prepare", 50.0), calls)
     assert timed == Timed(1.5, None)
-    assert log == ["prepare", "a", "b"] * 3  # the first block is not counted
+    assert log == ["prepare", "a", "b"] * 2  # the first block is not counted
 
 
 def test_a_block_has_the_device_clock_too(monkeypatch, cupy):
@@ -55,6 +57,13 @@ def test_a_block_has_the_device_clock_too(monkeypatch, cupy):
     timed = clock.blocks(lambda: cupy.log.append("prepare"), [lambda: cupy.log.append("call")] * 2)
     assert timed.device == timed.best == pytest.approx(2e-3)
     assert cupy.log[-7:] == ["prepare", "hold", "event", "call", "call", "event", "wait"]
+
+
+def test_the_device_is_asked_only_where_it_has_something_to_say(monkeypatch, cupy):
+    clock = fake_bench(monkeypatch, cupy).clock
+    assert clock.race({"a": lambda: None}, on_device=False)["a"].device is None
+    assert not cupy.log
+    assert clock.race({"a": lambda: None})["a"].device > 0
 
 
 def test_the_number_of_rounds_can_be_chosen(monkeypatch):

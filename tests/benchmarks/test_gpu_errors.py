@@ -81,9 +81,16 @@ def test_training_is_checked_with_a_smaller_last_batch(bench, monkeypatch):
     gpu_errors.measure_training_errors(bench)
     assert [line.record["what"] for line in bench.table.lines] == ["batch 128"] * 2 + ["batch 50"] * 2
     assert verdicts(bench) == {"right"}
-    monkeypatch.setattr(gpu_errors, "our_fit", lambda bench, X, y, batch, epochs: (np.full((20, 10), 0.01), []))
+    sizes = set()
+
+    def wrong(bench, X, y, batch_size, epochs):
+        sizes.add((len(X) // batch_size, len(X) % batch_size, epochs))
+        return np.full((20, 10), 0.01), []
+
+    monkeypatch.setattr(gpu_errors, "our_fit", wrong)
     gpu_errors.measure_training_errors(bench)
     assert bench.wrong == {"minibatch"}
+    assert sizes == {(20, 64, 1), (20, 25, 1)}
 
 
 def test_pytorch_is_checked_where_it_takes_part(monkeypatch):

@@ -41,6 +41,17 @@ def test_our_fit_takes_the_steps_of_the_reference(bench):
     assert min(seconds) > 0
 
 
+def test_an_epoch_takes_the_time_since_the_one_before(bench, monkeypatch):
+    X, y = gpu_minibatch.training_data(bench, 40)
+    fit = sx.Trainer.fit
+
+    def slow(self, *data, **options):
+        return fit(self, *data, **options)[0], {"seconds": [9.0, 10.0, 13.0]}
+
+    monkeypatch.setattr(sx.Trainer, "fit", slow)
+    assert our_fit(bench, X, y, 20, 3)[1] == [1.0, 3.0]
+
+
 def test_ours_is_timed_with_and_without_kernels(bench, monkeypatch):
     switches = []
 
