@@ -69,6 +69,7 @@ class CuPyLauncher:
 
     def __init__(self, device_id: int) -> None:
         self._device_id = device_id
+        self._modules: dict[Any, Any] = {}
         self._functions: dict[Kernel, Any] = {}
         self._shared_bytes: dict[Kernel, int] = {}
         attributes = self._device().attributes
@@ -108,8 +109,10 @@ class CuPyLauncher:
         if kernel not in self._functions:
             import cupy
 
-            module = cupy.RawModule(code=kernel_text(kernel.file, kernel.defines), options=_OPTIONS)
-            self._functions[kernel] = module.get_function(kernel.entry)
+            text = kernel.file, kernel.defines
+            if text not in self._modules:
+                self._modules[text] = cupy.RawModule(code=kernel_text(*text), options=_OPTIONS)
+            self._functions[kernel] = self._modules[text].get_function(kernel.entry)
         return self._functions[kernel]
 
 

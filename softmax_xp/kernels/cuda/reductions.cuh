@@ -52,28 +52,35 @@ __device__ __forceinline__ REAL block_maximum(REAL x, REAL *scratch) {
     return maximum;
 }
 
+// The smallest power of two that is not below n.
+constexpr int power_of_two(int n) { return n <= 1 ? 1 : 2 * power_of_two((n + 1) / 2); }
+
 // Sum COUNT numbers (a power of two up to 32) over the warp at once. Thread `lane` gets the sum number
 // lane / (32 / COUNT).
 //
 // One number after the other would take 5 shuffles each. Here partners 16 apart split the numbers between them, each
 // handing over the half that it gives up and adding what it receives to the half that it keeps; then partners 8
 // apart split what is left, and so on: 31 shuffles for 32 numbers instead of 160.
+//
+// The steps are a recursion of templates, not a loop, so that every index is a constant: numbers that are indexed by a
+// variable cannot stay in registers.
+template <int KEPT, int COUNT>
+__device__ __forceinline__ void split_between_partners(REAL (&x)[COUNT]) {
+    if constexpr (KEPT > 0) {
+        constexpr int OFFSET = WARP * KEPT / COUNT;
+        const bool keeps_upper = threadIdx.x & OFFSET;
+#pragma unroll
+        for (int i = 0; i < KEPT; ++i) {
+            const REAL given = keeps_upper ? x[i] : x[i + KEPT];
+            const REAL mine = keeps_upper ? x[i + KEPT] : x[i];
+            x[i] = mine + __shfl_xor_sync(FULL_WARP, given, OFFSET);
+        }
+        split_between_partners<KEPT / 2>(x);
+    }
+}
+
 template <int COUNT>
 __device__ __forceinline__ REAL warp_sums(REAL (&x)[COUNT]) {
-    const int lane = threadIdx.x % WARP;
-    int offset = WARP / 2;
-#pragma unroll
-    for (int kept = COUNT / 2; kept > 0; kept /= 2) {
-        const bool keeps_upper = lane & offset;
-#pragma unroll
-        for (int i = 0; i < kept; ++i) {
-            const REAL given = keeps_upper ? x[i] : x[i + kept];
-            const REAL mine = keeps_upper ? x[i + kept] : x[i];
-            x[i] = mine + __shfl_xor_sync(FULL_WARP, given, offset);
-        }
-        offset /= 2;
-    }
-#pragma unroll
-    for (; offset > 0; offset /= 2) x[0] += __shfl_xor_sync(FULL_WARP, x[0], offset);
-    return x[0];
+    split_between_partners<COUNT / 2>(x);
+    return group_sum<WARP / COUNT>(x[0]);
 }

@@ -4,13 +4,13 @@
 __all__ = ["softmax_cross_entropy", "softmax_cross_entropy_kernels"]
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from array_api_compat import device
 
 from softmax_xp.backend import array_namespace
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
+from softmax_xp.kernels.cuda.arguments import address, as_vector, in_real, row_stride_of
 from softmax_xp.kernels.cuda.program import Launcher, launcher_of
 from softmax_xp.kernels.cuda.source import Kernel, real_name, type_name
 from softmax_xp.typing import Array
@@ -122,16 +122,16 @@ def softmax_cross_entropy(
     if str(labels.dtype) not in {"int32", "int64"}:
         labels = xp.astype(labels, xp.int64)
     scale_on_device, scale_number = (
-        (None, scale) if isinstance(scale, float | int | np.generic) else (_as(scale, real), 1.0)
+        (None, scale) if isinstance(scale, float | int | np.generic) else (in_real(scale, real), 1.0)
     )
     value = xp.empty((n_samples,), dtype=real, device=device(logits))
     hits = xp.empty((n_samples,), dtype=xp.bool, device=device(logits))
-    row_stride = logits.strides[0] // _ITEMSIZES[dtype]
+    row_stride = row_stride_of(logits, "logits")
     arguments = (
         logits,
-        _contiguous(labels),
-        _as(sample_weight, real),
-        _as(class_weight, real),
+        as_vector(labels),
+        in_real(sample_weight, real),
+        in_real(class_weight, real),
         scale_on_device,
         real(scale_number),
         real(label_smoothing),
@@ -171,28 +171,8 @@ def _plan(
 def _vector(logits: Array, n_classes: int, row_stride: int) -> int:
     """Return how many elements a thread may read at once: all that every row's start, and length, are multiples of."""
     vector = _WIDEST_LOAD // _ITEMSIZES[str(logits.dtype)]
-    is_aligned = _address(logits) % _WIDEST_LOAD == 0 and row_stride % vector == 0 and n_classes % vector == 0
+    is_aligned = address(logits) % _WIDEST_LOAD == 0 and row_stride % vector == 0 and n_classes % vector == 0
     return vector if is_aligned else 1
-
-
-def _address(array: Array) -> int:
-    """Return where an array begins in memory: the host knows it without asking the device."""
-    return int(array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr)
-
-
-def _contiguous(array: Array) -> Array:
-    """Return a vector whose elements are neighbours."""
-    if array.strides[0] == array.dtype.itemsize or array.shape[0] <= 1:
-        return array
-    return array_namespace(array).asarray(array, copy=True)
-
-
-def _as(array: Array | None, real: Any) -> Array | None:
-    """Return an array in the float of the arithmetic, with neighbours in memory."""
-    if array is None:
-        return None
-    array = array_namespace(array).astype(array, real, copy=False)
-    return array if array.ndim == 0 else _contiguous(array)
 
 
 def _checked_shape(
@@ -206,11 +186,6 @@ def _checked_shape(
         msg = f"`logits` must have shape (n_samples, n_classes), with a class at least; got {tuple(logits.shape)}."
         raise InvalidValueError(msg)
     n_samples, n_classes = logits.shape
-    if n_classes > 1 and n_samples > 0 and logits.strides[1] != logits.dtype.itemsize:
-        msg = (
-            f"`logits` must have rows whose elements are neighbours; got strides {logits.strides}. Pass a C-order copy."
-        )
-        raise InvalidValueError(msg)
     for name, array, length in (
         ("labels", labels, n_samples),
         ("sample_weight", sample_weight, n_samples),

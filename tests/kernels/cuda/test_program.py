@@ -110,6 +110,9 @@ READING = {"item", "tolist", "get", "asnumpy", "synchronize", "to_host", "scalar
 # Numbers of the host that these functions convert: shapes, addresses, attributes of the device.
 CONVERSIONS_OF_HOST_NUMBERS = {
     "int(n_samples)",
+    "int(bias)",
+    "int(self._bias)",
+    "int(matrix.strides[0] // itemsize)",
     "int(n_classes)",
     "int(array.device.id)",
     "int(self._shared_bytes_limit)",

@@ -229,7 +229,7 @@ static const char *shim_signature(void (*)(A...)) {
 }
 
 #define SHIM_EXPORT(entry)                                                                                            \
-    extern "C" int shim_run(unsigned grid, unsigned block, size_t shared_bytes, bool is_reversed, void **arguments) { \
-        return shim_start(entry, grid, block, shared_bytes, is_reversed, arguments);                                  \
+    extern "C" int entry##_run(unsigned grid, unsigned block, size_t shared_bytes, bool is_reversed, void **values) { \
+        return shim_start(entry, grid, block, shared_bytes, is_reversed, values);                                     \
     }                                                                                                                 \
-    extern "C" const char *shim_parameters() { return shim_signature(entry); }
+    extern "C" const char *entry##_parameters() { return shim_signature(entry); }

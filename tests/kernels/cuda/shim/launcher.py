@@ -7,10 +7,11 @@ kernel writes next to an array or into a read-only one, and where threads wait f
 next to an array is all ones, which is NaN in every float, so that reading it spoils the result.
 """
 
-__all__ = ["COMPILER", "ShimLauncher", "compile_kernel"]
+__all__ = ["COMPILER", "ShimLauncher", "compile_kernels"]
 
 import ctypes
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -26,10 +27,20 @@ from softmax_xp.kernels.cuda.source import Kernel, kernel_text
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None
-FLAGS = ("-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing")
+FLAGS = (
+    "-std=c++17",
+    "-O1",
+    "-shared",
+    "-fPIC",
+    "-w",
+    "-U_FORTIFY_SOURCE",
+    "-fno-strict-aliasing",
+    "-ffp-contract=off",
+)
 TROUBLES = ("", "threads wait for each other for ever", "too much shared memory", "written past the shared memory")
 MARGIN = 512  # bytes on both sides of each array
 LARGEST_COPY = 1 << 28  # bytes; a larger array is used where it is
+ENTRY = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\(.*?\)\s+)?(\w+)\s*\(\s*(?=\w)")
 # The width of a pointer, and of NumPy's scalars, as `shim_parameters` writes them.
 LETTERS = {"f": "f", "i": "i", "u": "i", "b": "i"}
 
@@ -46,18 +57,19 @@ _KEPT: list[tempfile.TemporaryDirectory] = []
 
 
 @cache
-def compile_kernel(text: str, entry: str) -> ctypes.CDLL:
-    """Compile the text of a kernel for the CPU."""
-    name = hashlib.sha256(f"{entry}\n{text}".encode()).hexdigest()[:20]
+def compile_kernels(text: str) -> ctypes.CDLL:
+    """Compile a text, all of its kernels together, for the CPU."""
+    name = hashlib.sha256(text.encode()).hexdigest()[:20]
     source, library = _folder() / f"{name}.cpp", _folder() / f"{name}.so"
-    source.write_text(f'#include "{HEADER}"\n{text}\nSHIM_EXPORT({entry})\n', encoding="utf-8")
+    # What the preprocessor leaves: a text may hold kernels that its macros exclude.
+    preprocess = [COMPILER, "-E", "-P", "-x", "c++", "-"]
+    left = subprocess.run(preprocess, check=True, capture_output=True, text=True, input=text).stdout
+    exports = "".join(f"SHIM_EXPORT({entry})\n" for entry in ENTRY.findall(left))
+    source.write_text(f'#include "{HEADER}"\n{text}\n{exports}', encoding="utf-8")
     command = [COMPILER, *FLAGS, str(source), "-o", str(library)]
     run = subprocess.run(command, check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[:4000]
-    loaded = ctypes.CDLL(str(library))
-    loaded.shim_parameters.restype = ctypes.c_char_p
-    loaded.shim_run.argtypes = [ctypes.c_uint, ctypes.c_uint, ctypes.c_size_t, ctypes.c_bool, ctypes.c_void_p]
-    return loaded
+    return ctypes.CDLL(str(library))
 
 
 class _Guarded:
@@ -123,8 +135,11 @@ class ShimLauncher:
         self.launched.append(kernel)
         if grid == 0:
             return
-        library = compile_kernel(self.edit(kernel_text(kernel.file, kernel.defines)), kernel.entry)
-        self._check_kinds(arguments, library.shim_parameters().decode())
+        library = compile_kernels(self.edit(kernel_text(kernel.file, kernel.defines)))
+        parameters, start = library[f"{kernel.entry}_parameters"], library[f"{kernel.entry}_run"]
+        parameters.restype = ctypes.c_char_p
+        start.argtypes = [ctypes.c_uint, ctypes.c_uint, ctypes.c_size_t, ctypes.c_bool, ctypes.c_void_p]
+        self._check_kinds(arguments, parameters().decode())
         guarded = [_Guarded(a) for a in arguments if isinstance(a, np.ndarray) and a.size]
         self._check_apart(guarded)
         copies = iter(guarded)
@@ -139,7 +154,7 @@ class ShimLauncher:
         # Kept in a list: an array of pointers must not outlive what it points to.
         boxes = [np.array(value) for value in values]
         pointers = (ctypes.c_void_p * len(boxes))(*[box.ctypes.data for box in boxes])
-        trouble = library.shim_run(grid, block, shared_bytes, self.is_reversed, pointers)
+        trouble = start(grid, block, shared_bytes, self.is_reversed, pointers)
         assert trouble == 0, TROUBLES[trouble]
         for copy in guarded:
             copy.give_back()
