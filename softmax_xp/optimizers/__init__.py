@@ -21,6 +21,7 @@ __all__ = [
     "ClipByValue",
     "Clipping",
     "ExponentialAverage",
+    "FusedOptimizer",
     "LearningRate",
     "Lion",
     "LionState",
@@ -31,6 +32,8 @@ __all__ = [
     "RMSpropState",
     "SGDState",
     "UniformAverage",
+    "accumulators_of",
+    "advance_state",
     "apply_updates",
     "learning_rate_at",
     "make_optimizer",
@@ -57,6 +60,7 @@ from softmax_xp.optimizers.contract import (
     unzip_map_arrays,
     zeros_like,
 )
+from softmax_xp.optimizers.fused import FusedOptimizer, accumulators_of, advance_state
 from softmax_xp.optimizers.lion import Lion, LionState
 from softmax_xp.optimizers.nadam import NAdam, NAdamState
 from softmax_xp.optimizers.rmsprop import RMSprop, RMSpropState

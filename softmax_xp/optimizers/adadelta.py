@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from softmax_xp.hyperparameters import FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
+from softmax_xp.kernels.rules import FusedRule
 from softmax_xp.optimizers.contract import LearningRate, learning_rate_at, namespace_of, unzip_map_arrays, zeros_like
+from softmax_xp.optimizers.fused import advance_state
 from softmax_xp.optimizers.moments import add_weight_decay, average_squared_gradient
 from softmax_xp.typing import Array, Params
 
@@ -102,3 +104,12 @@ class Adadelta:
 
         updates, e_g, e_x = unzip_map_arrays(step, 3, grads, state.e_g, state.e_x)
         return updates, AdadeltaState(state.count + 1, e_g, e_x)
+
+    def fused_rule(self, state: AdadeltaState) -> FusedRule:
+        """Return the formula and the host numbers of the next step; see :meth:`FusedOptimizer.fused_rule`."""
+        rate = learning_rate_at(self.learning_rate, state.count)
+        return FusedRule("adadelta", (-rate, self.weight_decay, self.rho, 1.0 - self.rho, self.eps))
+
+    def advance(self, state: AdadeltaState, accumulators: tuple[Array, ...]) -> AdadeltaState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+        return advance_state(state, accumulators)

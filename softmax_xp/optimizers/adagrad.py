@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from softmax_xp.hyperparameters import LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
+from softmax_xp.kernels.rules import FusedRule
 from softmax_xp.optimizers.contract import (
     LearningRate,
     learning_rate_at,
@@ -14,6 +15,7 @@ from softmax_xp.optimizers.contract import (
     namespace_of,
     unzip_map_arrays,
 )
+from softmax_xp.optimizers.fused import advance_state
 from softmax_xp.optimizers.moments import add_weight_decay
 from softmax_xp.typing import Array, Params
 
@@ -111,3 +113,12 @@ class AdaGrad:
 
         updates, sum_of_squares = unzip_map_arrays(step, 2, grads, state.sum_of_squares)
         return updates, AdaGradState(state.count + 1, sum_of_squares)
+
+    def fused_rule(self, state: AdaGradState) -> FusedRule:
+        """Return the formula and the host numbers of the next step; see :meth:`FusedOptimizer.fused_rule`."""
+        rate = learning_rate_at(self.learning_rate, state.count)
+        return FusedRule("adagrad", (-rate, self.weight_decay, self.eps))
+
+    def advance(self, state: AdaGradState, accumulators: tuple[Array, ...]) -> AdaGradState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+        return advance_state(state, accumulators)

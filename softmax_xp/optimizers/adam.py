@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import final
 
 from softmax_xp.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
-from softmax_xp.optimizers.adam_rule import AdamState, adam_init, adam_update
+from softmax_xp.kernels.rules import FusedRule
+from softmax_xp.optimizers.adam_rule import AdamState, adam_fused_rule, adam_init, adam_update
 from softmax_xp.optimizers.contract import LearningRate, learning_rate_at
+from softmax_xp.optimizers.fused import advance_state
 from softmax_xp.optimizers.moments import add_weight_decay
-from softmax_xp.typing import Params
+from softmax_xp.typing import Array, Params
 
 
 @final
@@ -102,3 +104,20 @@ class Adam:
             eps=self.eps,
             amsgrad=self.amsgrad,
         )
+
+    def fused_rule(self, state: AdamState) -> FusedRule:
+        """Return the formula and the host numbers of the next step; see :meth:`FusedOptimizer.fused_rule`."""
+        rate = learning_rate_at(self.learning_rate, state.count)
+        return adam_fused_rule(
+            state,
+            rate=rate,
+            b1=self.b1,
+            b2=self.b2,
+            eps=self.eps,
+            amsgrad=self.amsgrad,
+            weight_decay=self.weight_decay,
+        )
+
+    def advance(self, state: AdamState, accumulators: tuple[Array, ...]) -> AdamState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+        return advance_state(state, accumulators)

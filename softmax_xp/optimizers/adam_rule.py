@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The step that Adam and AdamW have in common."""
 
-__all__ = ["AdamState", "adam_init", "adam_update"]
+__all__ = ["AdamState", "adam_fused_rule", "adam_init", "adam_update"]
 
 import math
 from typing import NamedTuple
 
+from softmax_xp.kernels.rules import FusedRule
 from softmax_xp.optimizers.contract import namespace_of, unzip_map_arrays, zeros_like
 from softmax_xp.optimizers.moments import average_gradient, average_squared_gradient
 from softmax_xp.typing import Array, Params
@@ -91,11 +92,7 @@ def adam_update(
     (array([-0.5]), AdamState(count=1, mu=array([1.]), nu=array([4.]), nu_max=None))
     """
     count = state.count + 1
-    # mu_hat is mu / correction1, nu_hat is nu / correction2. With numerator and denominator multiplied by the
-    # root of correction2, one scalar is left for each, which saves a pass over the arrays.
-    root_correction2 = math.sqrt(1.0 - b2**count)
-    factor = -rate * root_correction2 / (1.0 - b1**count)
-    offset = eps * root_correction2
+    factor, offset = _factor_and_offset(count, rate=rate, b1=b1, b2=b2, eps=eps)
     xp = namespace_of(grads)
 
     def divide(mu: Array, nu: Array) -> Array:
@@ -121,3 +118,61 @@ def adam_update(
         return updates, AdamState(count, mu, nu, nu_max)
     updates, mu, nu = unzip_map_arrays(step, 3, grads, state.mu, state.nu)
     return updates, AdamState(count, mu, nu, None)
+
+
+def adam_fused_rule(
+    state: AdamState,
+    *,
+    rate: float,
+    b1: float,
+    b2: float,
+    eps: float,
+    amsgrad: bool,
+    weight_decay: float = 0.0,
+    param_factor: float = 0.0,
+) -> FusedRule:
+    """Return the formula and the host numbers of the step that :func:`adam_update` takes.
+
+    Parameters
+    ----------
+    state : AdamState
+        The current state.
+    rate : float
+        The learning rate of this step.
+    b1 : float
+        Decay of the average of the gradients.
+    b2 : float
+        Decay of the average of the squared gradients.
+    eps : float
+        Added to the root.
+    amsgrad : bool
+        Whether to divide by the largest second moment so far.
+    weight_decay : float, default=0.0
+        Factor of the parameters that is added to their gradient.
+    param_factor : float, default=0.0
+        Factor of the parameters that is added to their update.
+
+    Returns
+    -------
+    FusedRule
+        "adam" or "amsgrad".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softmax_xp.optimizers.adam_rule import adam_fused_rule, adam_init
+    >>> state = adam_init(np.ones(1), amsgrad=False)
+    >>> adam_fused_rule(state, rate=0.5, b1=0.75, b2=0.75, eps=0.5, amsgrad=False)
+    FusedRule(name='adam', scalars=(-1.0, 0.0, 0.0, 0.25, 0.75, 0.25, 0.25))
+    """
+    factor, offset = _factor_and_offset(state.count + 1, rate=rate, b1=b1, b2=b2, eps=eps)
+    scalars = (factor, weight_decay, param_factor, 1.0 - b1, b2, 1.0 - b2, offset)
+    return FusedRule("amsgrad" if amsgrad else "adam", scalars)
+
+
+def _factor_and_offset(count: int, *, rate: float, b1: float, b2: float, eps: float) -> tuple[float, float]:
+    """Return what multiplies `mu`, and what is added to the root of `nu`, at the step with this number."""
+    # mu_hat is mu / correction1, nu_hat is nu / correction2. With numerator and denominator multiplied by the
+    # root of correction2, one scalar is left for each, which saves a pass over the arrays.
+    root_correction2 = math.sqrt(1.0 - b2**count)
+    return -rate * root_correction2 / (1.0 - b1**count), eps * root_correction2

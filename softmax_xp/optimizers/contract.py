@@ -37,6 +37,10 @@ class Optimizer(Protocol):
     array. What it remembers between steps lives in a state, a ``NamedTuple`` whose first field ``count``
     is the number of finished steps as a Python ``int``, so that bias corrections and learning rates are
     host numbers and no step waits for the device. (The field hides ``tuple.count``, which no state needs.)
+
+    The optimizers of this package also have a fast form, for parameters that are one array: see
+    :class:`softmax_xp.optimizers.FusedOptimizer`. It is an option, not part of this contract: an optimizer
+    without it trains as well, and more slowly.
     """
 
     @property

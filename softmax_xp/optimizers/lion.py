@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from softmax_xp.hyperparameters import FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
+from softmax_xp.kernels.rules import FusedRule
 from softmax_xp.optimizers.contract import LearningRate, learning_rate_at, namespace_of, unzip_map_arrays, zeros_like
+from softmax_xp.optimizers.fused import advance_state
 from softmax_xp.optimizers.moments import add_weight_decay
 from softmax_xp.typing import Array, Params
 
@@ -102,3 +104,13 @@ class Lion:
 
         updates, mu = unzip_map_arrays(step, 2, grads, state.mu)
         return add_weight_decay(updates, params, -rate * self.weight_decay), LionState(state.count + 1, mu)
+
+    def fused_rule(self, state: LionState) -> FusedRule:
+        """Return the formula and the host numbers of the next step; see :meth:`FusedOptimizer.fused_rule`."""
+        rate = learning_rate_at(self.learning_rate, state.count)
+        b1, b2 = self.b1, self.b2
+        return FusedRule("lion", (-rate, -rate * self.weight_decay, b1, 1.0 - b1, b2, 1.0 - b2))
+
+    def advance(self, state: LionState, accumulators: tuple[Array, ...]) -> LionState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+        return advance_state(state, accumulators)

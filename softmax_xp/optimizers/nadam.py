@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from softmax_xp.hyperparameters import FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
+from softmax_xp.kernels.rules import FusedRule
 from softmax_xp.optimizers.contract import LearningRate, learning_rate_at, namespace_of, unzip_map_arrays, zeros_like
+from softmax_xp.optimizers.fused import advance_state
 from softmax_xp.optimizers.moments import add_weight_decay, average_gradient, average_squared_gradient
 from softmax_xp.typing import Array, Params
 
@@ -102,16 +104,8 @@ class NAdam:
 
     def update(self, grads: Params, state: NAdamState, params: Params) -> tuple[Params, NAdamState]:
         """Return what to add to the parameters, and the next state; see :meth:`Optimizer.update`."""
-        rate = learning_rate_at(self.learning_rate, state.count)
-        count = state.count + 1
         b1, b2 = self.b1, self.b2
-        momentum, momentum_next = self._momentum(count), self._momentum(count + 1)
-        product = state.momentum_product * momentum
-        # Numerator and denominator are multiplied by this root, as in `adam_rule`.
-        root_correction2 = math.sqrt(1.0 - b2**count)
-        offset = self.eps * root_correction2
-        grad_factor = -rate * root_correction2 * (1.0 - momentum) / (1.0 - product)
-        mu_factor = -rate * root_correction2 * momentum_next / (1.0 - product * momentum_next)
+        grad_factor, mu_factor, offset = self._factors_and_offset(state)
         xp = namespace_of(grads)
         grads = add_weight_decay(grads, params, self.weight_decay)
 
@@ -126,7 +120,35 @@ class NAdam:
             return update, mu, nu
 
         updates, mu, nu = unzip_map_arrays(step, 3, grads, state.mu, state.nu)
-        return updates, NAdamState(count, mu, nu, product)
+        return updates, NAdamState(state.count + 1, mu, nu, self._next_product(state))
+
+    def fused_rule(self, state: NAdamState) -> FusedRule:
+        """Return the formula and the host numbers of the next step; see :meth:`FusedOptimizer.fused_rule`."""
+        grad_factor, mu_factor, offset = self._factors_and_offset(state)
+        b2 = self.b2
+        scalars = (grad_factor, self.weight_decay, mu_factor, 1.0 - self.b1, b2, 1.0 - b2, offset)
+        return FusedRule("nadam", scalars)
+
+    def advance(self, state: NAdamState, accumulators: tuple[Array, ...]) -> NAdamState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+        count, mu, nu, _ = advance_state(state, accumulators)
+        return NAdamState(count, mu, nu, self._next_product(state))
+
+    def _factors_and_offset(self, state: NAdamState) -> tuple[float, float, float]:
+        """Return what multiplies the gradient and `mu`, and what is added to the root of `nu`."""
+        rate = learning_rate_at(self.learning_rate, state.count)
+        count = state.count + 1
+        momentum, momentum_next = self._momentum(count), self._momentum(count + 1)
+        product = self._next_product(state)
+        # Numerator and denominator are multiplied by this root, as in `adam_rule`.
+        root_correction2 = math.sqrt(1.0 - self.b2**count)
+        grad_factor = -rate * root_correction2 * (1.0 - momentum) / (1.0 - product)
+        mu_factor = -rate * root_correction2 * momentum_next / (1.0 - product * momentum_next)
+        return grad_factor, mu_factor, self.eps * root_correction2
+
+    def _next_product(self, state: NAdamState) -> float:
+        """Return the product of the momenta of all finished steps and of the next."""
+        return state.momentum_product * self._momentum(state.count + 1)
 
     def _momentum(self, count: int) -> float:
         """Return the momentum of the step with this number, counted from 1."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 from softmax_xp.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
+from softmax_xp.kernels.rules import FusedRule
 from softmax_xp.optimizers.contract import (
     LearningRate,
     learning_rate_at,
@@ -15,6 +16,7 @@ from softmax_xp.optimizers.contract import (
     unzip_map_arrays,
     zeros_like,
 )
+from softmax_xp.optimizers.fused import advance_state
 from softmax_xp.optimizers.moments import add_weight_decay, average_gradient, average_squared_gradient
 from softmax_xp.typing import Array, Params
 
@@ -152,3 +154,16 @@ class RMSprop:
             return map_arrays(scale, grads, roots), RMSpropState(state.count + 1, nu, mu, None)
         updates, trace = unzip_map_arrays(accumulate, 2, grads, roots, state.trace)
         return updates, RMSpropState(state.count + 1, nu, mu, trace)
+
+    def fused_rule(self, state: RMSpropState) -> FusedRule:
+        """Return the formula and the host numbers of the next step; see :meth:`FusedOptimizer.fused_rule`."""
+        rate = learning_rate_at(self.learning_rate, state.count)
+        scalars = (-rate, self.weight_decay, self.decay, 1.0 - self.decay, self.eps)
+        name = "rmsprop_centered" if self.centered else "rmsprop"
+        if self.momentum == 0.0:
+            return FusedRule(name, scalars)
+        return FusedRule(f"{name}_momentum", (*scalars, self.momentum))
+
+    def advance(self, state: RMSpropState, accumulators: tuple[Array, ...]) -> RMSpropState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+        return advance_state(state, accumulators)

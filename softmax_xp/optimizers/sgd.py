@@ -8,7 +8,9 @@ from typing import NamedTuple, final
 
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.hyperparameters import FLAG, FRACTION, LEARNING_RATE, NON_NEGATIVE, check_hyperparameters
+from softmax_xp.kernels.rules import FusedRule
 from softmax_xp.optimizers.contract import LearningRate, learning_rate_at, map_arrays, unzip_map_arrays, zeros_like
+from softmax_xp.optimizers.fused import advance_state
 from softmax_xp.optimizers.moments import add_weight_decay
 from softmax_xp.typing import Array, Params
 
@@ -111,8 +113,7 @@ class SGD:
         if momentum == 0.0:
             return map_arrays(lambda grad: grad * -rate, grads), SGDState(state.count + 1, None)
 
-        # The trace starts at zero, and the first gradient enters whole: dampening is for the later ones.
-        share = 1.0 if state.count == 0 else 1.0 - self.dampening
+        share = self._share(state)
 
         def step(grad: Array, trace: Array) -> tuple[Array, Array]:
             trace = trace * momentum
@@ -125,3 +126,22 @@ class SGD:
 
         updates, trace = unzip_map_arrays(step, 2, grads, state.trace)
         return updates, SGDState(state.count + 1, trace)
+
+    def fused_rule(self, state: SGDState) -> FusedRule:
+        """Return the formula and the host numbers of the next step; see :meth:`FusedOptimizer.fused_rule`."""
+        rate = learning_rate_at(self.learning_rate, state.count)
+        momentum = self.momentum
+        if momentum == 0.0:
+            return FusedRule("sgd", (-rate, self.weight_decay))
+        if self.nesterov:
+            return FusedRule("nesterov", (-rate, self.weight_decay, momentum, -rate * momentum))
+        return FusedRule("momentum", (-rate, self.weight_decay, momentum, self._share(state)))
+
+    def advance(self, state: SGDState, accumulators: tuple[Array, ...]) -> SGDState:
+        """Return the state after a step whose arrays are known; see :meth:`FusedOptimizer.advance`."""
+        return advance_state(state, accumulators)
+
+    def _share(self, state: SGDState) -> float:
+        """Return what the next gradient is multiplied by before it enters the trace."""
+        # The trace starts at zero, and the first gradient enters whole: dampening is for the later ones.
+        return 1.0 if state.count == 0 else 1.0 - self.dampening

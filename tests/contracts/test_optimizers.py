@@ -9,17 +9,13 @@ import array_api_compat
 import numpy as np
 import pytest
 
-from softmax_xp.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Lion, Optimizer, RMSprop, apply_updates
+from softmax_xp.kernels.numpy.update import update as update_in_place
+from softmax_xp.kernels.rules import RULES
+from softmax_xp.optimizers import SGD, FusedOptimizer, Optimizer, accumulators_of, apply_updates
 from softmax_xp.typing import LinearParams
+from tests.optimizers.variants import VARIANTS
 
 N_STEPS = 12
-VARIANTS = OPTIMIZERS | {
-    "adam, all options": Adam(weight_decay=0.1, amsgrad=True),
-    "adamw, all options": AdamW(weight_decay=0.1, amsgrad=True),
-    "lion, decay": Lion(weight_decay=0.1),
-    "rmsprop, all options": RMSprop(centered=True, momentum=0.9, weight_decay=0.1),
-    "sgd, dampening": SGD(momentum=0.9, dampening=0.5, weight_decay=0.1),
-}
 _RNG = np.random.default_rng(42)
 PARAMS = LinearParams(_RNG.standard_normal((5, 3)), _RNG.standard_normal(3))
 GRADS = [LinearParams(_RNG.standard_normal((5, 3)), _RNG.standard_normal(3)) for _ in range(N_STEPS)]
@@ -45,8 +41,8 @@ def host(record, dtype):
     return LinearParams(*[None if array is None else array.astype(dtype) for array in record])
 
 
-def run(optimizer, params, grads):
-    state = optimizer.init(params)
+def run(optimizer, params, grads, state=None):
+    state = optimizer.init(params) if state is None else state
     for grad in grads:
         updates, state = optimizer.update(grad, state, params)
         params = apply_updates(params, updates)
@@ -206,3 +202,107 @@ def test_no_step_waits_for_the_device(optimizer, monkeypatch):
     with pytest.raises(AssertionError, match="read on the host"):
         float(params.weight[0, 0])
     run(optimizer, params, [grads] * 3)
+
+
+def run_fused(optimizer, params, grads, state):
+    """Steps of the formula, each from one set of arrays to another."""
+    for grad in grads:
+        out = (np.empty_like(params), tuple(np.empty_like(array) for array in accumulators_of(state)))
+        scratch = (np.empty_like(params), np.empty_like(params))
+        update_in_place(
+            optimizer.fused_rule(state), params, grad.copy(), accumulators_of(state), out[0], out[1], scratch
+        )
+        params, state = out[0], optimizer.advance(state, out[1])
+    return params, state
+
+
+def assert_same_bits(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        if isinstance(one, np.ndarray):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(np.signbit(one), np.signbit(other))
+        else:
+            assert one == other
+
+
+PACKED = _RNG.standard_normal((6, 3))
+# Of all sizes, with zeros, and with whole rows that never get a gradient; the squares stay within float32.
+PACKED_GRADS = [_RNG.standard_normal((6, 3)) * 10.0 ** _RNG.integers(-18, 18, (6, 3)) for _ in range(10)]
+PACKED_GRADS += [_RNG.standard_normal((6, 3)) * (_RNG.random((6, 3)) < 0.5) for _ in range(10)]
+for _grad in PACKED_GRADS:
+    _grad[2] = 0.0
+SCHEDULES = {"constant": None, "schedule": lambda count: 0.1 / (1.0 + count)}
+
+
+@pytest.mark.parametrize("learning_rate", SCHEDULES.values(), ids=SCHEDULES.keys())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_its_formula_takes_the_very_same_steps(optimizer, dtype, learning_rate):
+    if learning_rate is not None:
+        optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
+    params, grads = PACKED.astype(dtype), [grad.astype(dtype) for grad in PACKED_GRADS]
+    expected, expected_state = run(optimizer, params, grads, optimizer.init(params))
+    found, state = run_fused(optimizer, params, grads, optimizer.init(params))
+    assert_same_bits((found, *state), (expected, *expected_state))
+    assert found.dtype == dtype
+    assert np.any(found != params)
+
+
+@pytest.mark.parametrize(("first", "second"), [(run, run_fused), (run_fused, run)])
+def test_both_forms_share_one_state(optimizer, first, second):
+    params, grads = PACKED.astype("float32"), [grad.astype("float32") for grad in PACKED_GRADS]
+    expected, expected_state = run(optimizer, params, grads, optimizer.init(params))
+    half_way, state = first(optimizer, params, grads[:10], optimizer.init(params))
+    found, state = second(optimizer, half_way, grads[10:], state)
+    assert type(state) is type(expected_state)
+    assert_same_bits((found, *state), (expected, *expected_state))
+
+
+def test_its_formula_is_in_the_table_and_fits_the_state(optimizer):
+    assert isinstance(optimizer, FusedOptimizer)
+    state = optimizer.init(PACKED)
+    names = set()
+    for _ in range(3):
+        rule = optimizer.fused_rule(state)
+        names.add(rule.name)
+        layout = RULES[rule.name]
+        assert [type(scalar) for scalar in rule.scalars] == [float] * len(layout.scalars)
+        held = [name for name in state._fields if any(getattr(state, name) is x for x in accumulators_of(state))]
+        assert held == list(layout.accumulators)
+        # A kernel is compiled for the name, and the host numbers of later steps come without a step.
+        state = optimizer.advance(state, accumulators_of(state))
+    assert len(names) == 1
+
+
+def test_its_rule_asks_for_the_learning_rate_once(optimizer):
+    counts = []
+
+    def learning_rate(count):
+        counts.append(count)
+        return np.float64(0.25)
+
+    scheduled = dataclasses.replace(optimizer, learning_rate=learning_rate)
+    state = scheduled.init(PACKED)
+    for _ in range(3):
+        assert scheduled.fused_rule(state) == dataclasses.replace(optimizer, learning_rate=0.25).fused_rule(state)
+        state = scheduled.advance(state, accumulators_of(state))
+    assert counts == [0, 1, 2]
+
+
+def test_the_variants_reach_every_formula():
+    names = {variant.fused_rule(variant.init(PACKED)).name for variant in VARIANTS.values()}
+    assert names == set(RULES)
+
+
+def test_an_optimizer_of_the_users_needs_no_formula():
+    class Mine:
+        learning_rate = 0.5
+
+        def init(self, params):
+            return SGD().init(params)
+
+        def update(self, grads, state, params):
+            return SGD(self.learning_rate).update(grads, state, params)
+
+    assert isinstance(Mine(), Optimizer)
+    assert not isinstance(Mine(), FusedOptimizer)
