@@ -213,7 +213,7 @@ def linear_cross_entropy(
         For shapes that do not fit, or a problem that :func:`supports_full_batch` denies.
     """
     launcher = launcher_of(X, "X") if launcher is None else launcher
-    shape = _checked_shape(weight, bias, X, labels, launcher.shared_bytes_limit)
+    shape = _checked_shape(weight, bias, X, launcher.shared_bytes_limit)
     _check_lengths(X.shape[0], labels=labels, sample_weight=sample_weight)
     _check_lengths(weight.shape[1], class_weight=class_weight, bias=bias)
     _check_lengths(X.shape[1], shift=shift, feature_scale=feature_scale)
@@ -248,7 +248,7 @@ def linear_cross_entropy(
     return values, weight_gradient, bias_gradient
 
 
-def _checked_shape(weight: Array, bias: Array | None, X: Array, labels: Array, shared_bytes_limit: int) -> _Shape:
+def _checked_shape(weight: Array, bias: Array | None, X: Array, shared_bytes_limit: int) -> _Shape:
     """Refuse what the kernel cannot hold, and return how to divide the rest."""
     if weight.ndim != 2 or X.ndim != 2 or X.shape[1] != weight.shape[0] or not weight.flags.c_contiguous:
         msg = (

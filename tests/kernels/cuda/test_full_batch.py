@@ -149,9 +149,15 @@ def test_the_limits_are_those_of_registers_and_shared_memory():
     known["shared_bytes_limit"] = 232448
     assert supports_full_batch(**known)
     # The pairs that full_batch.cu names.
-    for n_features, n_classes in ((784, 32), (1024, 31), (2048, 16), (3583, 10)):
-        assert supports_full_batch(**known | {"n_features": n_features, "n_classes": n_classes})
-        assert not supports_full_batch(**known | {"n_features": n_features + 256, "n_classes": n_classes})
+    for n_features, n_classes, beyond in (
+        (784, 32, {"n_classes": 33}),
+        (1024, 31, {"n_classes": 32}),
+        (2048, 16, {"n_classes": 17}),
+        (3583, 10, {"n_features": 3584}),
+    ):
+        largest = known | {"n_features": n_features, "n_classes": n_classes}
+        assert supports_full_batch(**largest)
+        assert not supports_full_batch(**largest | beyond)
     for change in (
         {"n_classes": 33},
         {"n_features": 2048, "n_classes": 32},

@@ -111,6 +111,7 @@ READING = {"item", "tolist", "get", "asnumpy", "synchronize", "to_host", "scalar
 CONVERSIONS_OF_HOST_NUMBERS = {
     "int(n_samples)",
     "int(bias)",
+    "int(bias is not None)",
     "int(self._bias)",
     "int(matrix.strides[0] // itemsize)",
     "int(n_classes)",
