@@ -8,7 +8,7 @@ This is the one module of the kernels that names CuPy.
 
 __all__ = ["CuPyLauncher", "Launcher", "launcher_of"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Protocol, final
 
@@ -56,6 +56,26 @@ class Launcher(Protocol):
         """
         ...
 
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Turn the launches of ``work`` into one, without executing them.
+
+        Parameters
+        ----------
+        work : callable
+            Calls :meth:`run`, and neither allocates memory nor waits.
+
+        Returns
+        -------
+        callable
+            Executes the launches, with the arguments that they had, on the stream that is current when it is called.
+
+        Raises
+        ------
+        RuntimeError
+            Where something in ``work`` cannot be recorded.
+        """
+        ...
+
 
 @final
 class CuPyLauncher:
@@ -98,6 +118,30 @@ class CuPyLauncher:
                 function.max_dynamic_shared_size_bytes = shared_bytes
                 self._shared_bytes[kernel] = shared_bytes
             function((grid,), (block,), values, shared_mem=shared_bytes)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Capture a CUDA graph on a stream of its own, because the default stream cannot be captured.
+
+        The graph is launched on the caller's stream: it waits for what was started there before, and what comes after
+        waits for it, so no events are needed.
+        """
+        import cupy
+
+        with self._device():
+            stream = cupy.cuda.Stream(non_blocking=True)
+            with stream:
+                stream.begin_capture()
+                try:
+                    work()
+                finally:
+                    # Also after an error: a stream must not stay in capture mode.
+                    graph = stream.end_capture()
+
+        def replay() -> None:
+            with self._device():
+                graph.launch(cupy.cuda.get_current_stream())
+
+        return replay
 
     def _device(self) -> Any:
         import cupy

@@ -101,6 +101,50 @@ def test_each_device_has_one_launcher(cupy):
     assert launcher_of(first, "X").n_multiprocessors == 132
 
 
+class Stream:
+    """A stream that can be captured."""
+
+    log = []  # noqa: RUF012
+
+    def __init__(self, *, non_blocking):
+        assert non_blocking  # the other kind cannot be captured beside the default stream
+
+    def __enter__(self):
+        self.log.append("enter")
+
+    def __exit__(self, *_):
+        self.log.append("exit")
+
+    def begin_capture(self):
+        self.log.append("begin")
+
+    def end_capture(self):
+        self.log.append("end")
+        return SimpleNamespace(launch=lambda stream: self.log.append(f"launch on {stream}"))
+
+
+def test_a_graph_is_captured_on_its_own_stream_and_launched_on_the_callers(cupy):
+    cupy.cuda.Stream, cupy.cuda.get_current_stream = Stream, lambda: "the caller's"
+    Stream.log = []
+    replay = CuPyLauncher(1).record(lambda: Stream.log.append("work"))
+    assert Stream.log == ["enter", "begin", "work", "end", "exit"]
+    replay()
+    replay()
+    assert Stream.log[5:] == ["launch on the caller's"] * 2
+
+
+def test_a_stream_leaves_capture_mode_after_an_error(cupy):
+    cupy.cuda.Stream, Stream.log = Stream, []
+
+    def work():
+        msg = "not while capturing"
+        raise RuntimeError(msg)
+
+    with pytest.raises(RuntimeError, match="not while capturing"):
+        CuPyLauncher(0).record(work)
+    assert Stream.log == ["enter", "begin", "end", "exit"]
+
+
 def test_arrays_of_another_library_are_refused():
     with pytest.raises(InvalidTypeError, match=r"`X` must be an array of CuPy; got ndarray\. Pass cupy\.asarray\(X\)"):
         launcher_of(np.zeros(1), "X")

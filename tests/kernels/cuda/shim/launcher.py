@@ -16,8 +16,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -124,6 +125,19 @@ class ShimLauncher:
         self.n_multiprocessors = n_multiprocessors
         self.edit = edit  # changes the text before it is compiled, to show that a test would notice
         self.launched: list[Kernel] = []
+        self.recorded: list[Callable[[], None]] | None = None
+
+    def record(self, work):
+        """Collect launches, as a graph does: nothing runs, and the arguments are those of the recording for ever.
+
+        Like a graph it keeps addresses and no references, but here an array that is gone is an error.
+        """
+        self.recorded = launches = []
+        try:
+            work()
+        finally:
+            self.recorded = None
+        return lambda: [launch() for launch in launches]
 
     def run(self, kernel, grid, block, arguments, shared_bytes=0):
         assert isinstance(grid, int)
@@ -132,6 +146,10 @@ class ShimLauncher:
         assert block % 32 == 0
         assert 0 < block <= 1024
         assert shared_bytes <= self.shared_bytes_limit
+        if self.recorded is not None:
+            held = [weakref.ref(a) if isinstance(a, np.ndarray) else a for a in arguments]
+            self.recorded.append(partial(self._replay, kernel, grid, block, held, shared_bytes))
+            return
         self.launched.append(kernel)
         if grid == 0:
             return
@@ -158,6 +176,12 @@ class ShimLauncher:
         assert trouble == 0, TROUBLES[trouble]
         for copy in guarded:
             copy.give_back()
+
+    def _replay(self, kernel, grid, block, held, shared_bytes):
+        arguments = [a() if isinstance(a, weakref.ref) else a for a in held]
+        is_gone = [isinstance(a, weakref.ref) and a() is None for a in held]
+        assert not any(is_gone), "a recorded launch reads or writes an array that nobody keeps"
+        self.run(kernel, grid, block, arguments, shared_bytes)
 
     @staticmethod
     def _check_kinds(arguments, parameters):
