@@ -136,6 +136,7 @@ def find_fused_steps(
         train.X,
         targets.labels,
         n_classes=packed.shape[1],
+        dtype=train.dtype,
         bias=bias,
         # Without smoothing both weights of a sample are one number.
         sample_weight=targets.sample_weight if smoothing else targets.weight,

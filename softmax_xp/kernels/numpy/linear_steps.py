@@ -216,6 +216,7 @@ def make_linear_steps(
     *,
     class_weight: np.ndarray | None = None,
     label_smoothing: float = 0.0,
+    dtype: Any = None,  # noqa: ARG001 - here the parameters of a run tell it
     **others: Any,
 ) -> LinearSteps | None:
     """Return the steps, or None with label smoothing, which is left to the definition.
@@ -230,6 +231,8 @@ def make_linear_steps(
         Where it is not folded into the weights of the samples.
     label_smoothing : float, default: 0.0
         The share of the target that is spread evenly over all classes.
+    dtype : dtype, optional
+        The float of the computation.
     **others
         See :class:`LinearSteps`.
 
