@@ -4,7 +4,7 @@
 Zeros would flatter: they toggle no bits, so a GPU that is limited by its power clocks higher on them.
 """
 
-__all__ = ["copies", "fill_with_nan", "random_array", "random_labels", "relative_error", "to_torch"]
+__all__ = ["copies", "fill_with_nan", "from_torch", "random_array", "random_labels", "relative_error", "to_torch"]
 
 from functools import cache
 from typing import Any
@@ -88,3 +88,9 @@ def relative_error(bench: Bench, array: Any, expected: Any) -> float:
 def to_torch(bench: Bench, array: Any) -> Any:
     """Return PyTorch's view of the same memory."""
     return array if bench.backend.name.startswith("torch") else bench.torch.from_dlpack(array)
+
+
+def from_torch(bench: Bench, tensor: Any) -> Any:
+    """Return the view of ours of a tensor's memory."""
+    tensor = tensor.detach()
+    return tensor if bench.backend.name.startswith("torch") else bench.xp.from_dlpack(tensor)

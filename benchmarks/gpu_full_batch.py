@@ -8,7 +8,15 @@ from itertools import cycle
 from typing import Any
 
 import softmax_xp as sx
-from benchmarks.gpu_arrays import copies, fill_with_nan, random_array, random_labels, relative_error, to_torch
+from benchmarks.gpu_arrays import (
+    copies,
+    fill_with_nan,
+    from_torch,
+    random_array,
+    random_labels,
+    relative_error,
+    to_torch,
+)
 from benchmarks.gpu_bench import Bench, Shape
 from benchmarks.gpu_ceilings import products
 from benchmarks.gpu_clock import Timed
@@ -191,13 +199,9 @@ def _first_error(bench: Bench, call: Callable[[], Any], expected: Any) -> float:
     """Call once on memory full of NaN."""
     fill_with_nan(bench, tuple(expected.shape), tuple(expected.shape))
     gradient = call()
-    if bench.torch is not None and isinstance(gradient, bench.torch.Tensor) and not _is_torch(bench):
-        gradient = bench.xp.from_dlpack(gradient.detach())
+    if bench.torch is not None and isinstance(gradient, bench.torch.Tensor):
+        gradient = from_torch(bench, gradient)
     return relative_error(bench, gradient, expected)
-
-
-def _is_torch(bench: Bench) -> bool:
-    return bench.backend.name.startswith("torch")
 
 
 def _device(times: Timed) -> str:

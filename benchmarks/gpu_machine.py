@@ -40,7 +40,7 @@ def gpu_facts(bench: Bench) -> dict[str, Any]:
         "device": gpu_name(bench),
         "device string": bench.backend.name,
     }
-    for describe in (_cupy_facts, _torch_facts):
+    for describe in (_cupy_facts, _torch_facts, _kernels):
         with suppress(Exception):  # a fact that a library of another version cannot tell is no reason to stop
             facts |= describe(bench)
     return facts | machine.describe(bench.backend.name)
@@ -73,6 +73,14 @@ def _torch_facts(bench: Bench) -> dict[str, Any]:
     if bench.torch is None:
         return {"PyTorch": f"none: {bench.torch_reason}"}
     return {"PyTorch": f"{bench.torch.__version__}, CUDA {bench.torch.version.cuda}"}
+
+
+def _kernels(bench: Bench) -> dict[str, Any]:
+    """Name the kernels that ours may find for its arrays: "ours" and "ours without kernels" differ in these alone."""
+    library = type(bench.xp.ones(1, device=bench.backend.device)).__module__.partition(".")[0]
+    table = importlib.import_module("softmax_xp.kernels").KERNELS
+    names = sorted(name for name, of_library in table if of_library == library)
+    return {"kernels": ", ".join(names) or f"none for {library}"}
 
 
 def _version(number: int) -> str:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from benchmarks.gpu_bench import Bench
 
 KERNELS_VARIABLE = "SOFTMAX_XP_KERNELS"
+# COMPUTE_TYPE_DEFAULT and COMPUTE_TYPE_TF32, which CuPy keeps to itself.
+_CUPY_DEFAULT, _CUPY_TF32 = 1, 7
 
 
 @contextmanager
@@ -54,6 +56,4 @@ def _choose(bench: Bench, *, tf32: bool) -> None:
         bench.torch.set_float32_matmul_precision("high" if tf32 else "highest")
     if bench.uses_cupy:
         # The environment variable CUPY_TF32 is read once; this is the switch behind it.
-        linalg = importlib.import_module("cupy._core._routines_linalg")
-        compute_type = linalg.COMPUTE_TYPE_TF32 if tf32 else linalg.COMPUTE_TYPE_DEFAULT
-        linalg.set_compute_type(importlib.import_module("cupy").float32, compute_type)
+        importlib.import_module("cupy._core").set_compute_type("float32", _CUPY_TF32 if tf32 else _CUPY_DEFAULT)

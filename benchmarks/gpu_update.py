@@ -74,7 +74,7 @@ def fused_update(bench: Bench, params: Any, grads: Any) -> Callable[[], Any]:
     packed = xp.asarray(params, copy=True)
     accumulators = tuple(xp.asarray(array, copy=True) for array in (state.mu, state.nu))
     own_grads = xp.asarray(grads, copy=True)
-    scalars = bench.backend.put(np.asarray(rule.scalars, dtype=np.float32))
+    scalars = bench.backend.put(np.asarray([rule.scalars], dtype=np.float32))  # a row for each step
 
     def call() -> None:
         update(rule.name, packed, own_grads, accumulators, scalars)

@@ -48,9 +48,8 @@ class FakeCupy:
 
     def __init__(self, *, milliseconds=2.0):
         self.pool, self.log, self.compute_types = _Pool(), [], []
-        self.linalg = SimpleNamespace(
-            COMPUTE_TYPE_TF32=7,
-            COMPUTE_TYPE_DEFAULT=1,
+        self.core = SimpleNamespace(
+            get_compute_type=lambda dtype: self.compute_types[-1] if self.compute_types else 1,
             set_compute_type=lambda dtype, kind: self.compute_types.append(kind),
         )
         properties = {
@@ -86,7 +85,7 @@ class FakeCupy:
     def install(self, monkeypatch):
         """Make it what `import cupy` finds."""
         monkeypatch.setitem(sys.modules, "cupy", self)
-        monkeypatch.setitem(sys.modules, "cupy._core._routines_linalg", self.linalg)
+        monkeypatch.setitem(sys.modules, "cupy._core", self.core)
         return self
 
 

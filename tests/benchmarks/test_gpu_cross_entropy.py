@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import sys
 from time import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,6 +60,17 @@ def test_ours_with_a_wrong_result_is_not_timed_and_remembered(bench, monkeypatch
     assert bench.wrong == {"cross_entropy"}
     assert not bench.table.lines
     assert any("computes something else: relative difference 1.0e-03" in note for note in bench.table.notes)
+
+
+@pytest.mark.parametrize("hits", [(), ("hits",)])
+def test_the_function_may_tell_hits_or_not(monkeypatch, hits):
+    def function(logits, labels, *, scale):
+        return ("value", *hits, f"gradient of {logits} times {scale}")
+
+    module = SimpleNamespace(softmax_cross_entropy=function)
+    monkeypatch.setitem(sys.modules, "softmax_xp.ops.cross_entropy", module)
+    answer = gpu_cross_entropy.our_cross_entropy("logits", "labels", 2.0)
+    assert answer == ("value", "hits" if hits else None, "gradient of logits times 2.0")
 
 
 def test_a_package_without_the_function_is_reported(bench, monkeypatch):

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import sys
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 
 import softmax_xp as sx
 from benchmarks.gpu_bench import QUICK, Bench
@@ -15,6 +19,18 @@ def test_a_gpu_is_described_by_its_own_properties(monkeypatch):
     assert facts["CUDA"] == "driver 13.2, runtime 12.9"
     assert facts["PyTorch"].startswith("none: ")
     assert np.__version__ in facts["NumPy"]
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ({("update", "numpy"): "", ("steps", "numpy"): "", ("steps", "cupy"): ""}, "steps, update"),
+        ({("steps", "cupy"): ""}, "none for numpy"),
+    ],
+)
+def test_the_kernels_that_ours_may_find_are_named(monkeypatch, table, text):
+    monkeypatch.setitem(sys.modules, "softmax_xp.kernels", SimpleNamespace(KERNELS=table))
+    assert gpu_facts(Bench(sx.get_backend("cpu"), QUICK, with_compile=False))["kernels"] == text
 
 
 def test_a_fact_that_cannot_be_told_is_left_out(monkeypatch):

@@ -48,7 +48,7 @@ def test_the_fused_step_is_held_against_the_definition(bench, monkeypatch):
     install(monkeypatch, update)
     before = params.copy()
     fused_update(bench, params, grads)()
-    assert calls == [("adam", [0.5, 0.25], 2)] * 2
+    assert calls == [("adam", [[0.5, 0.25]], 2)] * 2
     np.testing.assert_array_equal(params, before)
 
 
