@@ -94,7 +94,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) partial_gradients(
         }
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
-            // Past the end: any row will do, since nothing of it is kept.
+            // Past the end: the last row again, with a gradient of 0. Were its members infinite, so that 0 times them is
+            // NaN, then so would be its own part of the sum.
             const long long row = first + step + r < n_samples ? first + step + r : n_samples - 1;
 #pragma unroll
             for (int f = 0; f < FEATURES; ++f) {
@@ -144,8 +145,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) partial_gradients(
         // to `row_gradients` before the next round's first barrier, by when everybody has read them.
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
-            // A row past the end has no gradient, but its members may be anything, and 0 times infinity is NaN.
-            if (first + r >= n_samples) break;
 #pragma unroll
             for (int c = 0; c < CLASSES; ++c) {
                 const REAL g = row_gradients[r * CLASSES + c];

@@ -129,20 +129,6 @@ def test_rows_may_lie_apart_and_what_lies_between_does_not_count():
     np.testing.assert_array_equal(apart[1], close[1])
 
 
-def test_the_last_row_counts_once_even_if_it_is_infinite():
-    # The row that stands in for those past the end is the last one: it must add nothing for them.
-    X = np.zeros((5, 2), np.float32)
-    X[4] = np.inf
-    sample_weight = np.array([1, 1, 1, 1, 0], np.float32)
-    weight = np.zeros((2, 10), np.float32)
-    weight_gradient = linear_cross_entropy(
-        weight, None, X, np.zeros(5, np.int64), sample_weight=sample_weight, launcher=ShimLauncher()
-    )[1]
-    assert np.isnan(weight_gradient).all()  # 0 * inf, as in a matrix product
-    first = linear_cross_entropy(weight, None, X[:4], np.zeros(4, np.int64), launcher=ShimLauncher())[1]
-    np.testing.assert_array_equal(first, 0.0)
-
-
 def test_the_limits_are_those_of_registers_and_shared_memory():
     float32 = np.dtype("float32")
     known = {"n_features": 784, "n_classes": 10, "bias": True, "X_dtype": float32, "dtype": float32}

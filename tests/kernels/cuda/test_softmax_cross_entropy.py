@@ -151,6 +151,15 @@ def test_values_that_are_not_finite_follow_the_table_of_softmax(n_classes):
     assert np.isnan(value[2:5]).all()
 
 
+@pytest.mark.parametrize("n_classes", [40, 1030, 13000])
+def test_a_thread_may_meet_nothing_but_minus_infinity_at_first(n_classes):
+    logits, labels = make_logits(2, n_classes, "float32")
+    logits[:, : n_classes - 5] = -np.inf
+    labels[:] = n_classes - 2
+    check(logits, labels)
+    assert np.isfinite(logits).all()
+
+
 @pytest.mark.parametrize("n_classes", [8, 1030, 13000])
 def test_smoothing_beside_minus_infinity(n_classes):
     class_weight = np.ones(n_classes, np.float32)

@@ -4,7 +4,8 @@
 It compiles a kernel's text with g++ and `cuda_on_cpu.h`, and starts it with the launch parameters that the package
 chose. It raises where the arguments are not of the parameters' kind and width, where two arrays overlap, where a
 kernel writes next to an array or into a read-only one, and where threads wait for each other for ever. What lies
-next to an array is all ones, which is NaN in every float, so that reading it spoils the result.
+next to an array of floats is NaN, which spoils the result; what lies next to one of row numbers or labels is a number
+so large that using it ends the process.
 """
 
 __all__ = ["COMPILER", "ShimLauncher", "compile_kernels"]
@@ -74,7 +75,7 @@ def compile_kernels(text: str) -> ctypes.CDLL:
 
 
 class _Guarded:
-    """A copy of an array's memory between two margins of ones."""
+    """A copy of an array's memory between two margins."""
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
@@ -83,7 +84,8 @@ class _Guarded:
         self.is_copied = self.size <= LARGEST_COPY
         if not self.is_copied:
             return
-        self.buffer = np.full(self.size + 2 * MARGIN + 256, 0xFF, np.uint8)
+        self.margin = 0x7F if array.dtype.kind in "iu" and array.dtype.itemsize > 1 else 0xFF
+        self.buffer = np.full(self.size + 2 * MARGIN + 256, self.margin, np.uint8)
         # The same place relative to 256 bytes, so that a launcher's decision about alignment holds for the copy.
         start = self.buffer.ctypes.data + MARGIN
         self.offset = MARGIN + (self.low - start) % 256
@@ -102,7 +104,7 @@ class _Guarded:
         if not self.is_copied:
             return
         for part in (slice(None, self.offset), slice(self.offset + self.size, None)):
-            assert (self.buffer[part] == 0xFF).all(), "written next to an array"
+            assert (self.buffer[part] == self.margin).all(), "written next to an array"
         if not self.array.flags.writeable:
             assert (self.buffer == self.before).all(), "written into a read-only array"
             return
