@@ -47,7 +47,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on NumPy, on read-only NumPy and on the strict standard, with coverage."""
-    install(session, "test")
+    install(session, "test", "cuda")
     # A part of the suite cannot cover the package: the threshold holds for the whole suite only.
     threshold = [] if session.posargs else ["--cov-fail-under=95"]
     session.run(
