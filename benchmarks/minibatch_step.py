@@ -2,8 +2,8 @@
 """One training step (gather, loss, gradient, Adam) against PyTorch eager with its fused Adam.
 
 Ours is what the Trainer calls, a kernel where the device has one; beside what PyTorch's step does it also counts the
-hits of the batch. Both train one linear layer with a bias, take the batches of the same shuffled order in turn, and must
-arrive at the same weights before anything is timed. On a CPU PyTorch takes part twice, with its own choice of
+hits of the batch. Both train one linear layer with a bias, take the batches of the same shuffled order in turn, and
+must arrive at the same weights before anything is timed. On a CPU PyTorch takes part twice, with its own choice of
 threads and with one, which suits small batches better; the target is held against the faster of the two.
 """
 
