@@ -7,6 +7,7 @@ written for another library still works. Messages have one form:
 """
 
 __all__ = [
+    "DataChangedError",
     "DataNotFoundError",
     "DeviceMismatchError",
     "DeviceUnavailableError",
@@ -63,6 +64,10 @@ class MissingDependencyError(SoftmaxXPError, ImportError):
 
 class DataNotFoundError(SoftmaxXPError, FileNotFoundError):
     """A data set or file is neither on this machine nor to be had from it."""
+
+
+class DataChangedError(SoftmaxXPError, RuntimeError):
+    """A file was written to, cut off or replaced while a fit was reading it."""
 
 
 class ModelFileError(SoftmaxXPError, ValueError):

@@ -13,6 +13,7 @@ BUILTINS = {
     "DataNotFoundError": FileNotFoundError,
     "DeviceMismatchError": ValueError,
     "DeviceUnavailableError": RuntimeError,
+    "DataChangedError": RuntimeError,
     "InvalidTypeError": TypeError,
     "InvalidValueError": ValueError,
     "MissingDependencyError": ImportError,
