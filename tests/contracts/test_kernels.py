@@ -20,7 +20,7 @@ RANDOM = np.random.default_rng(5)
 
 def put(library, array):
     """Bring an array to a library of the table; skip where it is missing."""
-    if library == "numpy" or array is None:
+    if library in {"numpy", "numba"} or array is None:
         return array
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
@@ -49,7 +49,7 @@ def defined(monkeypatch, function, *args, **kwargs):
 
 def test_each_kernel_of_the_table_is_tested_here_or_with_the_other_device():
     tested = {"softmax_cross_entropy", "linear_steps"}
-    assert {name for name, library in KERNELS if library == "numpy"} <= tested
+    assert {name for name, library in KERNELS if library in {"numpy", "numba"}} <= tested
 
 
 LAYOUTS = {
@@ -170,6 +170,10 @@ def assert_same_training(monkeypatch, library, X, y, *, rtol, **settings):
 
 @pytest.mark.parametrize("library", libraries_with("linear_steps"))
 class TestLinearSteps:
+    @pytest.fixture(autouse=True)
+    def _chosen(self, monkeypatch, library):
+        monkeypatch.setenv("SOFTMAX_XP_KERNELS", "numba" if library == "numba" else "1")
+
     @pytest.mark.parametrize("run", RUNS)
     def test_training_is_that_of_the_definition(self, monkeypatch, library, run):
         settings = {"y": LABELS} | RUNS[run]
