@@ -16,8 +16,8 @@ from softmax_xp.kernels.numpy import linear_steps
 from softmax_xp.kernels.numpy.compiled import batch_gradient
 from softmax_xp.kernels.numpy.linear_steps import LinearSteps
 
-# Measured with 784 features at batch 50: at 10 classes half of the time with BLAS, at 32 four fifths; from about 100 on BLAS
-# is as fast, and at large batches sooner, for it has two threads.
+# Measured with 784 features at batch 50: half of the time with BLAS at 10 classes, four fifths at 32. From about 100 on
+# BLAS is as fast, and at large batches sooner, for it has two threads.
 _MOST_CLASSES = 32
 
 
