@@ -7,7 +7,7 @@ transposed once, to ``(n_classes, n_samples)`` with the classes on axis 0, befor
 and accelerators, keep one row for each sample.
 """
 
-__all__ = ["along_axis", "chunk_rows", "class_axis", "linear_logits", "most_chunks", "params_gradient", "row_slices"]
+__all__ = ["along_axis", "chunk_rows", "class_axis", "linear_logits", "params_gradient", "row_slices"]
 
 from collections.abc import Iterator
 
@@ -20,8 +20,6 @@ _CLASS_MAJOR_LIMIT = 48
 # products; smaller chunks were slower: each product has a fixed cost, and so has each call. The logits, which meet ten
 # operations, stay in the L2; four times as many, where features are few, made a pass take twice as long.
 _CPU_LOGITS_BYTES, _CPU_ROWS_BYTES = 1 << 19, 1 << 22
-# The logits of a chunk of sparse rows, each of which makes a part of the gradient as large as the weight.
-_SPARSE_LOGITS_BYTES = 1 << 21
 # An accelerator wants large products; the bound keeps temporaries small beside the data.
 _ACCELERATOR_BYTES = 1 << 28
 _LEAST_CHUNK_ROWS = 256
@@ -39,11 +37,6 @@ def chunk_rows(n_features: int, n_classes: int, itemsize: int, backend: Backend)
     else:
         rows = _ACCELERATOR_BYTES // ((n_features + 4 * n_classes) * itemsize)
     return max(rows, _LEAST_CHUNK_ROWS)
-
-
-def most_chunks(n_samples: int, n_classes: int, itemsize: int) -> int:
-    """Return into how many chunks at most a pass on a CPU is worth cutting, by the size of the logits alone."""
-    return max(n_samples * n_classes * itemsize // _SPARSE_LOGITS_BYTES, 1)
 
 
 def row_slices(n_samples: int, rows: int) -> Iterator[slice]:
