@@ -18,6 +18,7 @@ KERNELS: dict[tuple[str, str], str] = {
     ("linear_steps", "numpy"): "softmax_xp.kernels.numpy.linear_steps:make_linear_steps",
     ("softmax_cross_entropy", "cupy"): "softmax_xp.kernels.cuda.contract:softmax_cross_entropy",
     ("softmax_cross_entropy", "numpy"): "softmax_xp.kernels.numpy.softmax_cross_entropy:softmax_cross_entropy",
+    ("update", "cupy"): "softmax_xp.kernels.cuda.contract:update",
 }
 
 

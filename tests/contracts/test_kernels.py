@@ -50,7 +50,7 @@ def defined(monkeypatch, function, *args, **kwargs):
 
 
 def test_each_kernel_of_the_table_is_tested_here():
-    assert {name for name, _ in KERNELS} == {"linear_cross_entropy", "linear_steps", "softmax_cross_entropy"}
+    assert {name for name, _ in KERNELS} == {"linear_cross_entropy", "linear_steps", "softmax_cross_entropy", "update"}
 
 
 LOSSES = [
@@ -246,3 +246,24 @@ class TestLinearSteps:
         X = RANDOM.standard_normal((600, n_features))
         y = np.arange(600) % n_classes
         assert_same_training(monkeypatch, library, X, y, rtol=1e-9, batch_size=256)
+
+
+@pytest.mark.parametrize("library", libraries_with("update"))
+class TestUpdate:
+    """Clipping keeps the kernels of whole steps out."""
+
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_with_every_optimizer(self, monkeypatch, library, name, dtype):
+        settings = {"optimizer": OPTIMIZERS[name], "clipping": sx.ClipByGlobalNorm(0.1), "dtype": dtype}
+        rtol = 1e-4 if dtype == "float32" else 1e-10
+        assert_same_training(monkeypatch, library, FEATURES, LABELS, rtol=rtol, **settings)
+
+    @pytest.mark.parametrize("run", RUNS)
+    def test_with_every_setting(self, monkeypatch, library, run):
+        settings = {"y": LABELS, "clipping": sx.ClipByValue(0.01)} | RUNS[run]
+        assert_same_training(monkeypatch, library, FEATURES, rtol=1e-10, **settings)
+
+    def test_with_many_classes(self, monkeypatch, library):
+        X = RANDOM.standard_normal((600, 40))
+        assert_same_training(monkeypatch, library, X, np.arange(600) % 100, rtol=1e-9)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The CUDA kernels as their table promises them: the signatures of the definitions, and None where they decline."""
 
-__all__ = ["EpochSteps", "linear_cross_entropy", "make_linear_steps", "softmax_cross_entropy"]
+__all__ = ["EpochSteps", "linear_cross_entropy", "make_linear_steps", "softmax_cross_entropy", "update"]
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,6 +17,7 @@ from softmax_xp.kernels.cuda.graph import RecordedSteps
 from softmax_xp.kernels.cuda.linear_steps import LinearSteps
 from softmax_xp.kernels.cuda.program import Launcher, launcher_of
 from softmax_xp.kernels.cuda.softmax_cross_entropy import softmax_cross_entropy as fused_cross_entropy
+from softmax_xp.kernels.cuda.update import update as fused_update
 from softmax_xp.typing import Array, LinearParams
 
 # Steps of one graph: enough to hide its start, and few enough for Ctrl-C to be heard within some milliseconds.
@@ -226,3 +227,46 @@ def make_linear_steps(
             **others,
         )
     )
+
+
+def update(
+    rule: str,
+    params: Array,
+    grads: Array,
+    accumulators: Sequence[Array],
+    scalars: Array,
+    *,
+    step: int,
+    launcher: Launcher | None = None,
+) -> tuple[Array, tuple[Array, ...]] | None:
+    """Return what an optimizer's ``update`` and the addition of it do; no argument is written to.
+
+    Parameters
+    ----------
+    rule : str
+        The optimizer's formula.
+    params : array of float, of any shape
+        The parameters.
+    grads : array of the shape and dtype of ``params``
+        Their gradient.
+    accumulators : sequence of arrays of the shape and dtype of ``params``
+        The optimizer's.
+    scalars : array of float, shape (n_steps, n_scalars)
+        The formula's numbers for each step, on the device.
+    step : int
+        Which row of ``scalars`` to use.
+    launcher : Launcher, optional
+        What runs the kernel; by default CuPy.
+
+    Returns
+    -------
+    params : array
+        After the step. Fresh.
+    accumulators : tuple of arrays
+        Likewise. None stands for both and declines: floats that the kernel does not know, and other orders than C.
+    """
+    if str(params.dtype) not in {"float32", "float64"}:
+        return None
+    if not all(array.flags.c_contiguous for array in (params, grads, *accumulators)):
+        return None
+    return fused_update(rule, params, grads, accumulators, scalars, step=step, launcher=launcher)

@@ -14,10 +14,12 @@ from softmax_xp.kernels.cuda.contract import (
     linear_cross_entropy,
     make_linear_steps,
     softmax_cross_entropy,
+    update,
 )
 from softmax_xp.objectives import LinearObjective, one_read
 from softmax_xp.ops import cross_entropy
-from softmax_xp.training import fused_steps
+from softmax_xp.optimizers import OPTIMIZERS
+from softmax_xp.training import fused_steps, fused_update
 from softmax_xp.typing import LinearParams
 from tests.kernels.cuda.shim.fixtures import needs_compiler
 from tests.kernels.cuda.shim.launcher import ShimLauncher
@@ -189,3 +191,43 @@ def test_steps_beyond_the_limits_are_declined(n_classes, dtype):
     options = {"dtype": "float32", "rule": "sgd", "bias": True, "launcher": ShimLauncher()}
     assert make_linear_steps(given, Y, n_classes=n_classes, **options) is None
     assert make_linear_steps(np.asfortranarray(X), Y, n_classes=3, **options) is None
+
+
+@pytest.fixture
+def updated_on_cuda(monkeypatch):
+    """Let NumPy's trainings make their updates by the kernel of CUDA; the answers."""
+    answers = []
+
+    def kernel(*args, **options):
+        answers.append(update(*args, launcher=ShimLauncher(), **options))
+        return answers[-1]
+
+    monkeypatch.setattr(fused_update, "find_kernel", lambda name, array: {"update": kernel}.get(name))
+    return answers
+
+
+CLIPPED = {"clipping": sx.ClipByGlobalNorm(0.5)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates_have_the_bits_of_the_optimizers(monkeypatch, updated_on_cuda, name, dtype):
+    settings = CLIPPED | {"optimizer": OPTIMIZERS[name], "X": X.astype(dtype)}
+    ours, _ = trained(**settings)
+    assert len(updated_on_cuda) == 21
+    assert None not in updated_on_cuda
+    monkeypatch.undo()
+    np.testing.assert_array_equal(ours, trained(**settings)[0])
+
+
+@pytest.mark.parametrize(
+    ("params", "grads"),
+    [
+        (np.zeros((3, 2), np.float16), np.zeros((3, 2), np.float16)),
+        (np.zeros((3, 2), order="F"), np.zeros((3, 2))),
+        (np.zeros((3, 2)), np.zeros((3, 2), order="F")),
+    ],
+)
+def test_updates_beyond_the_limits_are_declined(params, grads):
+    scalars = np.zeros((1, 2), params.dtype)
+    assert update("sgd", params, grads, (), scalars, step=0, launcher=ShimLauncher()) is None
