@@ -183,6 +183,7 @@ class _Run:
         self.steps_at_once = 1 if self.fused is None else self.fused.steps_at_once
         # Parameters known to be good: at the start of this epoch, and of the one before it.
         self.good = self.previous = params
+        self.coming: Array | None = None  # the order of the samples in the epoch that follows
         self.meter = Meter(problem.backend)
         self.bar = ProgressBar(settings.epochs * self.samples, enabled=settings.verbose)
         self.start = perf_counter()
@@ -201,7 +202,7 @@ class _Run:
         problem = self.problem
         self.meter = meter = Meter(problem.backend)
         first_step, stride = number * self.steps_per_epoch, self.batch * self.steps_at_once
-        order = self._order(number)
+        order = self._order(number) if self.coming is None else self.coming
         if self.fused_update is not None:
             self.fused_update.begin_epoch(self.carry.optimizer_state, self.steps_per_epoch)
         with problem.backend.scope():
@@ -210,6 +211,8 @@ class _Run:
                     index = order[start : min(start + stride, self.samples)]
                     self._step(index)
                     self._raise_if_bad(self.bar.step(index.shape[0], number, meter), first_step)
+            # Before the read, which waits for the device: it still works on the steps.
+            self.coming = self._order(number + 1) if number + 1 < self.settings.epochs else None
             self._raise_if_bad(meter.read(), first_step)
             params = self.params()
             row = self._row(number, meter, params)
