@@ -14,11 +14,13 @@ from softmax_xp.typing import Array
 # (name, library of the arrays) -> where it is. Imported at the first use, so that nobody pays for another's device.
 # "numba" stands for NumPy's arrays too, where the environment asks for it.
 KERNELS: dict[tuple[str, str], str] = {
+    ("linear_cross_entropy", "cupy"): "softmax_xp.kernels.cuda.contract:linear_cross_entropy",
     ("linear_steps", "cupy"): "softmax_xp.kernels.cuda.contract:make_linear_steps",
     ("linear_steps", "numba"): "softmax_xp.kernels.numpy.compiled_steps:make_linear_steps",
     ("linear_steps", "numpy"): "softmax_xp.kernels.numpy.linear_steps:make_linear_steps",
     ("softmax_cross_entropy", "cupy"): "softmax_xp.kernels.cuda.contract:softmax_cross_entropy",
     ("softmax_cross_entropy", "numpy"): "softmax_xp.kernels.numpy.softmax_cross_entropy:softmax_cross_entropy",
+    ("update", "cupy"): "softmax_xp.kernels.cuda.contract:update",
 }
 
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, final
 from softmax_xp.backend import Backend, array_namespace, backend_of, scalar
 from softmax_xp.data.sparse import balanced_slices, chunk_count, in_float, is_sparse, row_slice
 from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
+from softmax_xp.objectives.one_read import sums_in_one_read
 from softmax_xp.ops.linear import (
     along_axis,
     chunk_rows,
@@ -206,7 +207,11 @@ class LinearObjective:
             total = backend.xp.sum(values, dtype=backend.sum_dtype(self.dtype))
             return total, *params_gradient(gradient, X, bias=params.bias is not None, axis=axis)
 
-        total, weight, bias = backend.sum_chunks(chunk_terms, self.chunks(n_classes))
+        answer = sums_in_one_read(self.loss, params, self.X, self.targets, scale=scale, transform=self.transform)
+        if answer is None:
+            total, weight, bias = backend.sum_chunks(chunk_terms, self.chunks(n_classes))
+        else:
+            total, (weight, bias) = backend.xp.sum(answer[0], dtype=backend.sum_dtype(self.dtype)), answer[1]
         value = total * scale
         if self.penalty is not None:
             value = value + self.penalty.value(params)

@@ -3,7 +3,8 @@
 
 The definition of a step is :func:`softmax_xp.training.loop.run_step`. A kernel does the same in one go, or many steps
 at once, for the common case: dense data, cross-entropy with labels, no penalty or L2, an optimizer of this package and
-no clipping. Everything else trains by the definition.
+no clipping. Everything else trains by the definition, perhaps with the update of
+:mod:`softmax_xp.training.fused_update`.
 """
 
 __all__ = ["FusedOutcome", "FusedSteps", "find_fused_steps"]
@@ -16,7 +17,7 @@ from softmax_xp.data.sparse import is_sparse
 from softmax_xp.kernels import find_kernel
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
-from softmax_xp.optimizers import Averaging, Clipping, FusedOptimizer, Optimizer, accumulators_of
+from softmax_xp.optimizers import Averaging, Clipping, FusedOptimizer, Optimizer, accumulators_of, scalars_ahead
 from softmax_xp.penalties import L2
 from softmax_xp.training.problem import Problem
 from softmax_xp.typing import Array
@@ -75,16 +76,12 @@ class FusedSteps:
         FusedOutcome
             After the last step. The arguments hold what they held.
         """
-        optimizer, arrays = self.optimizer, accumulators_of(state)
-        scalars = [optimizer.fused_rule(state).scalars]
-        for _ in range(self.batch_size, order.shape[0], self.batch_size):
-            # Only the host's numbers advance; the arrays stay those from before.
-            state = optimizer.next_state(state, arrays)
-            scalars.append(optimizer.fused_rule(state).scalars)
+        n_steps = -(-order.shape[0] // self.batch_size)
+        scalars, last = scalars_ahead(self.optimizer, state, n_steps)
         packed, arrays, value, hits = self.kernel.run(
-            packed, arrays, order, batch_size=self.batch_size, scalars=scalars
+            packed, accumulators_of(state), order, batch_size=self.batch_size, scalars=scalars
         )
-        return FusedOutcome(packed, optimizer.next_state(state, arrays), value, hits)
+        return FusedOutcome(packed, self.optimizer.next_state(last, arrays), value, hits)
 
 
 def find_fused_steps(

@@ -3,8 +3,8 @@
 
 Everything that changes is in one :class:`Carry`, replaced by a single assignment at the end of a step. Optimizers are
 pure and parameters are never written to, so an interrupt between two bytecodes leaves the carry of the last full
-step, and keeping older parameters costs a reference. Kernels write to memory of their own, and alternate: there too the
-carry of the last full step is whole, but what outlives a step is copied.
+step, and keeping older parameters costs a reference. Kernels that take whole steps write to memory of their own, and
+alternate: there too the carry of the last full step is whole, but what outlives a step is copied.
 """
 
 __all__ = ["Carry", "Outcome", "Settings", "run_epochs", "run_step"]
@@ -25,6 +25,7 @@ from softmax_xp.optimizers import Averaging, Clipping, Optimizer, apply_updates
 from softmax_xp.schedules import Progress, Schedule
 from softmax_xp.training.callbacks import Callback, EpochEnd
 from softmax_xp.training.fused_steps import find_fused_steps
+from softmax_xp.training.fused_update import FusedUpdate, find_fused_update
 from softmax_xp.training.history import History
 from softmax_xp.training.meter import Meter
 from softmax_xp.training.packing import pack, unpack
@@ -90,7 +91,12 @@ class Outcome(NamedTuple):
 
 
 def run_step(
-    carry: Carry, index: Array, problem: Problem, settings: Settings, optimizer: Optimizer
+    carry: Carry,
+    index: Array,
+    problem: Problem,
+    settings: Settings,
+    optimizer: Optimizer,
+    fused_update: FusedUpdate | None = None,
 ) -> tuple[Carry, Array, Array, Targets]:
     """Take one step on the samples named in ``index``. Nothing in here waits for the device.
 
@@ -106,6 +112,8 @@ def run_step(
         Clipping and averaging.
     optimizer : Optimizer
         With the schedule bound to its learning rate.
+    fused_update : FusedUpdate, optional
+        A kernel's update, instead of the optimizer's own.
 
     Returns
     -------
@@ -127,8 +135,11 @@ def run_step(
     grads = pack(penalised_gradient(gradient, train.penalty, params))
     if settings.clipping is not None:
         grads = settings.clipping.apply(grads)
-    updates, optimizer_state = optimizer.update(grads, carry.optimizer_state, carry.packed)
-    packed = apply_updates(carry.packed, updates)
+    taken = None if fused_update is None else fused_update.step(carry.packed, grads, carry.optimizer_state)
+    if taken is None:
+        updates, optimizer_state = optimizer.update(grads, carry.optimizer_state, carry.packed)
+        taken = apply_updates(carry.packed, updates), optimizer_state
+    packed, optimizer_state = taken
     average_state = carry.average_state
     if settings.averaging is not None:
         average_state = settings.averaging.update(average_state, packed)
@@ -167,9 +178,12 @@ class _Run:
             clipping=settings.clipping,
             averaging=settings.averaging,
         )
+        # For the steps that no kernel takes whole.
+        self.fused_update = find_fused_update(self.optimizer, self.carry.packed, problem.backend)
         self.steps_at_once = 1 if self.fused is None else self.fused.steps_at_once
         # Parameters known to be good: at the start of this epoch, and of the one before it.
         self.good = self.previous = params
+        self.coming: Array | None = None  # the order of the samples in the epoch that follows
         self.meter = Meter(problem.backend)
         self.bar = ProgressBar(settings.epochs * self.samples, enabled=settings.verbose)
         self.start = perf_counter()
@@ -188,13 +202,17 @@ class _Run:
         problem = self.problem
         self.meter = meter = Meter(problem.backend)
         first_step, stride = number * self.steps_per_epoch, self.batch * self.steps_at_once
-        order = self._order(number)
+        order = self._order(number) if self.coming is None else self.coming
+        if self.fused_update is not None:
+            self.fused_update.begin_epoch(self.carry.optimizer_state, self.steps_per_epoch)
         with problem.backend.scope():
             with nullcontext() if self.fused is None else self.fused.epoch():
                 for start in range(0, self.samples, stride):
                     index = order[start : min(start + stride, self.samples)]
                     self._step(index)
                     self._raise_if_bad(self.bar.step(index.shape[0], number, meter), first_step)
+            # Before the read, which waits for the device: it still works on the steps.
+            self.coming = self._order(number + 1) if number + 1 < self.settings.epochs else None
             self._raise_if_bad(meter.read(), first_step)
             params = self.params()
             row = self._row(number, meter, params)
@@ -208,7 +226,9 @@ class _Run:
         """Take one step, or as many as a kernel takes at once, and note what they leave behind."""
         carry, averaging, targets = self.carry, self.settings.averaging, self.problem.train.targets
         if self.fused is None:
-            self.carry, *leavings = run_step(carry, index, self.problem, self.settings, self.optimizer)
+            self.carry, *leavings = run_step(
+                carry, index, self.problem, self.settings, self.optimizer, self.fused_update
+            )
             self.meter.add(*leavings)
             return
         taken = self.fused.run(carry.packed, carry.optimizer_state, index)

@@ -256,3 +256,21 @@ def test_a_step_changes_none_of_its_arguments():
         patch.setattr(loop._Run, "_step", spy)
         fit(optimizer=sx.SGD(0.5, momentum=0.9))
     assert kept == [True] * 12
+
+
+def test_the_host_computes_what_comes_next_before_it_waits(monkeypatch, steps):
+    """The next order, and the numbers of the next steps, are made while the device works on those before."""
+    events = []
+    order, read, step = loop.epoch_order, loop.Meter.read, loop._Run._step
+    monkeypatch.setattr(loop, "epoch_order", lambda seed, number, n: events.append("order") or order(seed, number, n))
+    monkeypatch.setattr(loop.Meter, "read", lambda meter: events.append("wait") or read(meter))
+    monkeypatch.setattr(loop._Run, "_step", lambda run, index: events.append("steps") or step(run, index))
+    if steps == "kernels":
+        monkeypatch.setattr(linear_steps.LinearSteps, "steps_at_once", 2)
+    rate = lambda count: events.append("rate") or 0.1  # noqa: E731
+    fit(optimizer=sx.SGD(rate), epochs=3, shuffle=True)
+    # The first is asked for once beforehand, and each epoch's history asks for the last.
+    calls = ["steps", "rate", "rate", "steps", "rate"] if steps == "kernels" else ["steps", "rate"] * 3
+    first, middle, last = events.index("steps"), ["order", "wait", "rate"], ["wait", "rate"]
+    assert events[first:-2] == [*calls, *middle, *calls, *middle, *calls, *last]
+    assert events[:first].count("order") == 1
