@@ -209,6 +209,7 @@ class ConvexObjective:
             xp = array_namespace(weight)
             weight /= self.scale
             gradient = weight if bias is None else xp.concat((weight, bias[None, :]), axis=0)
+            del weight  # of many classes each array of coefficients counts
             if self.l2_rows is not None:
                 shrinking = self.l2_rows * point
                 gradient += shrinking
