@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from softmax_xp.data.sparse import balanced_slices, chunk_count, is_sparse
 from softmax_xp.objectives.footprint import logits_copies
 from softmax_xp.ops.linear import chunk_rows, class_axis, most_chunks, row_slices
-from softmax_xp.ops.memory import Footprint, plan_chunks
+from softmax_xp.ops.memory import Footprint, least_budget, plan_chunks
 from softmax_xp.penalties import L2
 from softmax_xp.threads import UNLIMITED, Limits
 
@@ -72,8 +72,11 @@ def plan_pass(
         wanted = max(wanted, _BUDGET_ROWS)
     footprint, least = footprint_of(linear, n_columns, copies, dtype, dense=dense), footprint_of(linear, n_columns)
     # The budget is that of a value and gradient. What another pass needs beyond it in vectors of coefficients is the
-    # solver's: it leaves each pass as many bytes for its rows.
-    budget = linear.memory_budget + footprint.parts * footprint.part - least.parts * least.part
+    # solver's: each pass has as many bytes for its rows. (One that makes more of a row than logits, such as the outer
+    # products of a Hessian, may find no room beside the coefficients that go with so many columns.)
+    for_rows = linear.memory_budget - least_budget(least) + least.row
+    for_rows = for_rows if for_rows >= least.row else linear.memory_budget // 4
+    budget = least_budget(footprint) - footprint.row + for_rows
     return PassPlan(parts, *plan_chunks(footprint, min(wanted, n_samples), budget))
 
 

@@ -188,7 +188,7 @@ class LinearObjective:
             return True
         if is_sparse(self.X):
             return n_samples <= 8 * n_features
-        return 16 * n_columns * itemsize <= n_features * self._stored_itemsize
+        return 16 * n_columns * itemsize <= n_features * self.stored_itemsize
 
     def value_and_gradient(self, params: LinearParams) -> tuple[Array, LinearParams]:
         """Evaluate the objective and its gradient in one pass over the data.
@@ -355,8 +355,8 @@ class LinearObjective:
         return plan_pass(self, n_classes, dense=dense, dtype=dtype, copies=copies).limits
 
     @property
-    def _stored_itemsize(self) -> int:
-        """Return the bytes of an entry of dense data: any array can tell them by its dtype alone."""
+    def stored_itemsize(self) -> int:
+        """The bytes of an entry of dense data: any array can tell them by its dtype alone."""
         xp, dtype = self.backend.xp, self.X.dtype
         if dtype == xp.bool:
             return 1

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from softmax_xp.backend import scalar
 from softmax_xp.data.order import epoch_order
-from softmax_xp.losses.contract import Targets, reciprocal_total, take_targets
-from softmax_xp.objectives.linear import batch_terms, penalised_gradient
-from softmax_xp.ops.linear import class_axis
+from softmax_xp.losses.contract import Targets, take_targets
+from softmax_xp.objectives.linear import penalised_gradient
 from softmax_xp.optimizers import Averaging, Clipping, Optimizer, apply_updates
 from softmax_xp.schedules import Progress, Schedule
+from softmax_xp.training.batch import batch_loss
 from softmax_xp.training.callbacks import Callback, EpochEnd
 from softmax_xp.training.fused_steps import find_fused_steps
 from softmax_xp.training.history import History
@@ -118,13 +118,10 @@ def run_step(
     targets : Targets
         Of the batch.
     """
-    train = problem.train
-    params = carry.params
-    rows = train.rows(problem.backend.xp.take(train.X, index, axis=0))
-    targets = take_targets(train.targets, index)
-    axis = class_axis(params.weight.shape[1], problem.backend)
-    value, hits, gradient = batch_terms(train.loss, params, rows, targets, scale=reciprocal_total(targets), axis=axis)
+    train, params = problem.train, carry.params
+    value, hits, gradient, targets = batch_loss(train, params, index)
     grads = pack(penalised_gradient(gradient, train.penalty, params))
+    del gradient  # packed; the update needs memory too
     if settings.clipping is not None:
         grads = settings.clipping.apply(grads)
     updates, optimizer_state = optimizer.update(grads, carry.optimizer_state, carry.packed)
