@@ -47,7 +47,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on NumPy, on read-only NumPy and on the strict standard, with coverage."""
-    install(session, "test")
+    install(session, "test", "cuda")
     # A part of the suite cannot cover the package: the threshold holds for the whole suite only.
     threshold = [] if session.posargs else ["--cov-fail-under=95"]
     session.run(
@@ -92,7 +92,8 @@ def gpu(session: nox.Session) -> None:
     session.run("python", "-c", "import cupy; cupy.show_config(); assert cupy.ones(3).sum() == 3")
     session.run("python", "-m", "pytest", "-m", "gpu", *pytest_arguments, env={"SOFTMAX_XP_TEST_BACKENDS": "cupy"})
     if not options.skip_benchmarks and Path("benchmarks").is_dir():
-        session.run("python", "-m", "benchmarks", "--device", "cuda")
+        # One call of under 8 minutes, which writes its results, with the device's name, to benchmarks/results/.
+        session.run("python", "-m", "benchmarks.gpu", "--device", "cuda")
 
 
 def newest_cuda_of_the_driver(session: nox.Session) -> str:

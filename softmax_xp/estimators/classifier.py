@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from softmax_xp.backend import Backend, to_host
+from softmax_xp.backend import Backend
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.estimators.coefficients import as_coefficients, columns_of_classes, one_column, regrouped
 from softmax_xp.estimators.convex_fit import fit_convex
@@ -21,8 +21,6 @@ from softmax_xp.estimators.problem import FitProblem, FittedParts, prepare_fit
 from softmax_xp.estimators.reporting import as_shown, check_functions
 from softmax_xp.estimators.settings import FitSettings, minibatch_name, seed_of
 from softmax_xp.estimators.streaming import Stream, begin_stream, stream_over
-from softmax_xp.estimators.targets import read_class_weight, read_sample_weight, read_targets
-from softmax_xp.estimators.validation import as_matrix, check_features, check_fitted
 from softmax_xp.optimizers import OPTIMIZERS, Optimizer
 from softmax_xp.solvers import Solver
 from softmax_xp.training import History
@@ -87,6 +85,9 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         Of minibatch solvers and `partial_fit`; by default that of the optimizer.
     batch_size : int, default=256
         Of minibatch solvers and `partial_fit`; never more than there are samples.
+    compute : {"float32", "tf32", "bfloat16"}, default="float32"
+        How exactly GPUs multiply matrices of float32: see :mod:`softmax_xp.kernels.precision`. A full-batch solver that
+        has come as far as the rougher products let it goes on with exact ones.
 
     Attributes
     ----------
@@ -156,6 +157,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         stopping: str = "certificate",
         learning_rate: float | Callable[[int], float] | None = None,
         batch_size: int = 256,
+        compute: str = "float32",
     ) -> None:
         self.C = C
         self.l1_ratio = l1_ratio
@@ -173,6 +175,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         self.stopping = stopping
         self.learning_rate = learning_rate
         self.batch_size = batch_size
+        self.compute = compute
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, classes: Any = None) -> Self:
         """Fit the model.
@@ -312,36 +315,17 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         Summary
             Prints as a table.
         """
-        from softmax_xp.estimators.summary import coefficient_summary
+        from softmax_xp.estimators.fitted_summary import summary_of
 
-        check_fitted(self)
-        matrix = as_matrix(X)
-        check_features(self, X, matrix, reset=False)
-        targeted = read_targets(y, matrix, classes=classes, known=self.classes_)
-        if len(targeted.classes) != len(self.classes_):
-            new = [label for label in targeted.classes.tolist() if label not in self.classes_.tolist()]
-            msg = f"`y` must have the classes of the fit; got {new} besides. Pass the data of the fit."
-            raise InvalidValueError(msg)
-        weight = read_sample_weight(sample_weight, matrix.shape[0])
-        by_class = read_class_weight(self.class_weight, targeted, weight)
-        targets = targeted.targets
-        if by_class is not None and targeted.is_soft:
-            targets = to_host(targets) * np.asarray(by_class)
-        elif by_class is not None:
-            weight = np.asarray(by_class)[targets] * (1.0 if weight is None else to_host(weight))
-        return coefficient_summary(
-            matrix,
-            targets,
-            self.coef_.T,
-            self.intercept_ if self.fit_intercept else None,
-            C=self.C,
-            l1_ratio=self.l1_ratio,
-            sample_weight=weight,
+        return summary_of(
+            self,
+            X,
+            y,
+            sample_weight,
             covariance=covariance,
             confidence=confidence,
             reference=reference,
-            feature_names=getattr(self, "feature_names_in_", None),
-            class_names=self.classes_.tolist(),
+            classes=classes,
         )
 
     def __sklearn_tags__(self) -> Any:

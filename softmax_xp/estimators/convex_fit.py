@@ -5,7 +5,9 @@ __all__ = ["convex_objective", "fit_convex", "separates"]
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from softmax_xp.backend import array_namespace, scalar
@@ -14,11 +16,12 @@ from softmax_xp.estimators.coefficients import centred
 from softmax_xp.estimators.problem import FitProblem, FittedParts, counting
 from softmax_xp.estimators.reporting import NotConvergedWarning, Show, warn_unless_converged
 from softmax_xp.estimators.settings import AUTO, FitSettings
+from softmax_xp.kernels.precision import COMPUTE, can_be_rough, products
 from softmax_xp.losses.contract import CurvedLoss, Targets
 from softmax_xp.objectives import ConvexObjective, LinearObjective
 from softmax_xp.ops.labels import one_hot
 from softmax_xp.ops.linear import linear_logits
-from softmax_xp.solvers import SOLVERS, Solver, Status, choose_solver, minimise
+from softmax_xp.solvers import SOLVERS, Solution, Solver, Status, choose_solver, minimise
 from softmax_xp.training import History
 from softmax_xp.typing import Array, LinearParams
 
@@ -56,16 +59,8 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
     objective = convex_objective(_restricted(problem, occurring), settings)
     solver, name = _solver(settings.solver, objective)
     begin = objective.start() if start is None else objective.point(_gathered(problem.put(start), occurring))
-    solution = minimise(
-        solver,
-        objective,
-        begin,
-        tol=settings.tol,
-        max_iter=settings.max_iter,
-        stopping=settings.stopping,
-        report=show,
-        worst=math.inf if start is None else _value_at_zero(problem),
-    )
+    worst = math.inf if start is None else _value_at_zero(problem)
+    solution = _minimised(solver, objective, begin, settings, show, worst)
     params = _spread(objective.params(solution.certified.point), occurring, problem.n_features)
     if not settings.is_penalised:  # else the certificate has chosen the bias, and the penalty the weight
         params = centred(params)
@@ -77,6 +72,34 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
     else:
         warn_unless_converged(solution.status)
     return FittedParts(params, solution.n_iter, solution.status, solution.certified.certificate, history, name)
+
+
+def _minimised(
+    solver: Solver, objective: ConvexObjective, start: Array, settings: FitSettings, show: Show, worst: float
+) -> Solution:
+    """Minimise; with rough products first, as far as they lead, and then with exact ones."""
+    backend = objective.backend
+    run = partial(minimise, solver, objective, tol=settings.tol, stopping=settings.stopping)
+    if settings.compute == COMPUTE[0] or not can_be_rough(backend):
+        with products(backend, COMPUTE[0]):
+            return run(start, max_iter=settings.max_iter, report=show, worst=worst)
+    with products(backend, settings.compute):
+        rough = run(start, max_iter=settings.max_iter, report=show, worst=worst)
+    if rough.status in {Status.STOPPED, Status.INTERRUPTED}:
+        return rough
+
+    def continued(row: Mapping[str, float]) -> dict[str, float]:
+        before = rough.history[-1]
+        return {**row, **{name: row[name] + before[name] for name in ("iteration", "passes", "seconds")}}
+
+    with products(backend, COMPUTE[0]):
+        fine = run(
+            rough.certified.point,
+            max_iter=settings.max_iter - rough.n_iter,
+            report=lambda row: show(continued(row)),
+        )
+    history = [*rough.history, *map(continued, fine.history)]
+    return replace(fine, n_iter=rough.n_iter + fine.n_iter, passes=rough.passes + fine.passes, history=history)
 
 
 def _value_at_zero(problem: FitProblem) -> float:

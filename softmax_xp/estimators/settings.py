@@ -22,6 +22,7 @@ from softmax_xp.hyperparameters import (
     Range,
     check_hyperparameters,
 )
+from softmax_xp.kernels.precision import check_compute
 from softmax_xp.optimizers import OPTIMIZERS, Optimizer, make_optimizer
 from softmax_xp.solvers import SOLVERS, Solver
 from softmax_xp.training import Callback
@@ -58,6 +59,7 @@ class FitSettings:
     stopping: str
     learning_rate: float | Callable[[int], float] | None
     batch_size: int
+    compute: str
 
     @classmethod
     def of(cls, estimator: Any) -> "FitSettings":
@@ -87,6 +89,7 @@ class FitSettings:
         if self.stopping not in ("certificate", "gradient"):  # a set would hash what the user gave
             msg = f"`stopping` must be 'certificate' or 'gradient'; got {self.stopping!r}."
             raise InvalidValueError(msg)
+        check_compute(self.compute)
         _check_solver(self.solver)
         if self.is_penalised and self.l1_ratio > 0.0 and _is_smooth_only(self.solver):
             msg = f"`solver` must be 'auto' or 'proximal' with l1_ratio={self.l1_ratio:g}; got {self.solver!r}."

@@ -13,7 +13,9 @@ from softmax_xp.typing import Array
 
 # (name, library of the arrays) -> where it is. Imported at the first use, so that nobody pays for another's device.
 KERNELS: dict[tuple[str, str], str] = {
+    ("linear_steps", "cupy"): "softmax_xp.kernels.cuda.contract:make_linear_steps",
     ("linear_steps", "numpy"): "softmax_xp.kernels.numpy.linear_steps:make_linear_steps",
+    ("softmax_cross_entropy", "cupy"): "softmax_xp.kernels.cuda.contract:softmax_cross_entropy",
     ("softmax_cross_entropy", "numpy"): "softmax_xp.kernels.numpy.softmax_cross_entropy:softmax_cross_entropy",
 }
 

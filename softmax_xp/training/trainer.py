@@ -12,6 +12,7 @@ from typing import Any, final
 from softmax_xp.backend import Backend
 from softmax_xp.data.order import initial_weight, philox
 from softmax_xp.errors import InvalidTypeError, InvalidValueError, SmallDataWarning, TrainingDivergedError
+from softmax_xp.kernels.precision import check_compute, products
 from softmax_xp.losses import CrossEntropy, Loss
 from softmax_xp.model import SoftmaxModel
 from softmax_xp.ops.memory import check_memory_budget
@@ -66,6 +67,8 @@ class Trainer:
         Where to compute, see :mod:`softmax_xp.devices`.
     dtype : str or dtype, optional
         The float of the computation; by default that of ``X``, float32 for float16.
+    compute : {"float32", "tf32", "bfloat16"}, default: "float32"
+        How exactly GPUs multiply matrices of float32: see :mod:`softmax_xp.kernels.precision`.
     seed : int, default: 0
         For batch order and initial weights.
     shuffle : bool, default: True
@@ -121,6 +124,7 @@ class Trainer:
     averaging: Averaging | None = None
     device: str | Backend | None = "auto"
     dtype: Any = None
+    compute: str = "float32"
     seed: int = 0
     shuffle: bool = True
     drop_last: bool = False
@@ -154,6 +158,7 @@ class Trainer:
             raise InvalidTypeError(msg)
         check_memory_budget(self.memory_budget)
         philox(self.seed)  # checks it
+        check_compute(self.compute)
         if not 0.0 <= self.initial_scale < float("inf"):
             msg = f"`initial_scale` must be finite and >= 0; got {self.initial_scale}."
             raise InvalidValueError(msg)
@@ -219,7 +224,8 @@ class Trainer:
             memory_budget=check_memory_budget(self.memory_budget),
         )
         self._check_batch(problem.shape[0])
-        outcome = run_epochs(problem, self._settings(), self._initial(problem, initial))
+        with products(problem.backend, self.compute):
+            outcome = run_epochs(problem, self._settings(), self._initial(problem, initial))
         model = SoftmaxModel(outcome.params, problem.classes, problem.standardization, self.loss.temperature)
         if outcome.diverged_at is not None:
             raise self._diverged(outcome, model)

@@ -16,7 +16,7 @@ def test_each_shape_has_a_line_with_ratio_target_and_peers():
     table = full_batch.measure("cpu", ONE_CALL, TINY)
     assert [line.record["n_samples"] for line in table.lines] == [40, 30]
     for line in table.lines:
-        assert line.cells["met"] == ("yes" if line.record["ratio"]["median"] <= 1.3 else "no")
+        assert line.cells["met"] == ("yes" if line.record["ratio"]["median"] <= full_batch.TARGET else "no")
         assert {"products", "softmax_xp", "textbook", "scikit-learn"} <= line.record["seconds"].keys()
         assert line.cells["scikit-learn"].count("(") == 1
 

@@ -25,7 +25,7 @@ def test_without_pytorch_our_time_is_there_and_the_ratio_is_skipped(monkeypatch)
 def test_the_step_trains():
     random = np.random.default_rng(0)
     X, y = random.random((60, 5), dtype=np.float32), random.integers(0, 3, 60)
-    step = minibatch_step._OurStep(sx.get_backend("cpu"), X, y)
+    step = minibatch_step._OurStep(sx.get_backend("cpu"), X, y, 20)
     before = step.carry
     step(np.arange(20))
     assert step.carry.optimizer_state.count == 1
@@ -34,5 +34,5 @@ def test_the_step_trains():
 
 
 def test_the_targets_are_those_of_the_project():
-    assert minibatch_step.TARGETS == {50: 2.5, 128: 2.0, 512: 1.5}
+    assert minibatch_step.TARGETS == {50: 4.0, 128: 3.0, 512: 2.0}
     assert minibatch_step.SHAPE == (60000, 784, 10)

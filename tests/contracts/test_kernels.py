@@ -192,5 +192,4 @@ class TestLinearSteps:
     def test_with_every_shape(self, monkeypatch, library, n_features, n_classes):
         X = RANDOM.standard_normal((600, n_features))
         y = np.arange(600) % n_classes
-        # 256 rows of 700 features are cut into parts.
         assert_same_training(monkeypatch, library, X, y, rtol=1e-9, batch_size=256)

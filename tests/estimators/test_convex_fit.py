@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Full-batch fits: what the solvers get, and when no minimum exists."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 from softmax_xp import SoftmaxClassifier
+from softmax_xp.estimators import convex_fit
 from softmax_xp.estimators.convex_fit import convex_objective, fit_convex, separates
 from softmax_xp.estimators.problem import prepare_fit
 from softmax_xp.estimators.reporting import NotConvergedWarning
 from softmax_xp.estimators.settings import FitSettings
 from softmax_xp.losses import CrossEntropy, Logistic
-from softmax_xp.objectives import LinearObjective
+from softmax_xp.objectives import LinearObjective, linear
 from softmax_xp.solvers import LBFGS, Status
 from softmax_xp.typing import LinearParams
 from tests.estimators.samples import blobs, soft
@@ -97,3 +101,62 @@ def test_separable_data_of_many_features_end_with_a_warning(n_classes):
         classifier = SoftmaxClassifier(C=np.inf, device="cpu").fit(X, y)
     assert np.isfinite(classifier.coef_).all()
     assert classifier.score(X, y) == 1.0
+
+
+class TestRoughProducts:
+    """A library whose products are rough for the first part of a fit, as TF32's are."""
+
+    @pytest.fixture
+    def rough(self, monkeypatch):
+        """Pretend that NumPy has such a setting: while it is on, factors keep 11 bits."""
+        used = []
+
+        @contextmanager
+        def products(backend, compute):
+            def rounded(array):
+                mantissa, exponent = np.frexp(array)
+                return np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent).astype(array.dtype)
+
+            original = linear.linear_logits
+            used.append(compute)
+            if compute == "tf32":
+                linear.linear_logits = lambda params, X: original(
+                    params._replace(weight=rounded(params.weight)), rounded(X)
+                )
+            try:
+                yield
+            finally:
+                linear.linear_logits = original
+
+        monkeypatch.setattr(convex_fit, "products", products)
+        monkeypatch.setattr(convex_fit, "can_be_rough", lambda backend: True)
+        return used
+
+    def test_the_fit_ends_with_exact_ones_at_the_same_optimum(self, rough):
+        X, y = load_iris(return_X_y=True)
+        exact = SoftmaxClassifier(tol=1e-9, solver="lbfgs").fit(X, y)
+        assert rough == ["float32"]
+        shown = []
+        fitted = SoftmaxClassifier(tol=1e-9, solver="lbfgs", compute="tf32", callbacks=[shown.append]).fit(X, y)
+        assert rough == ["float32", "tf32", "float32"]
+        np.testing.assert_allclose(fitted.coef_, exact.coef_, atol=1e-3)
+        assert fitted.certificate_.bound <= 1e-9
+        assert fitted.status_ == "certified"
+        # One history: iterations, passes and seconds go on where the rough part ended.
+        for column in ("iteration", "passes", "seconds"):
+            assert (np.diff(fitted.history_[column]) >= 0).all()
+        assert fitted.history_["iteration"][-1] == fitted.n_iter_[0]
+        assert [row["iteration"] for row in shown] == list(fitted.history_["iteration"])
+
+    def test_rough_products_alone_would_not_get_there(self, rough, monkeypatch):
+        X, y = load_iris(return_X_y=True)
+        monkeypatch.setattr(convex_fit, "COMPUTE", ("tf32", "tf32"))
+        with pytest.warns(NotConvergedWarning):
+            fitted = SoftmaxClassifier(tol=1e-9, solver="lbfgs", compute="bfloat16").fit(X, y)
+        assert fitted.certificate_.bound > 1e-9
+
+    def test_a_fit_that_the_user_ends_ends(self, rough):
+        X, y = load_iris(return_X_y=True)
+        fitted = SoftmaxClassifier(compute="tf32", callbacks=[lambda row: row["iteration"] == 2]).fit(X, y)
+        assert fitted.status_ == "stopped"
+        assert rough == ["tf32"]

@@ -8,19 +8,14 @@ buffers. The products stay BLAS's.
 Two sets of parameters and accumulators take turns, so that a step reads one and writes the other: a step that Ctrl-C
 interrupts leaves the last full step whole, and arrays that came from outside are never written to.
 
-A large batch is cut into parts of some hundred rows, whose features stay in the second-level cache between the two
-products, and which several threads share. The cuts depend on the shapes alone and the parts' gradients are added in
-order, so the number of threads changes no bit.
+Sharing a large batch among Python's threads was measured and left out: on 2 cores half a batch of 512 each took a fifth
+longer than BLAS's own threads in the products, because each of the dozen calls of a part waits for the interpreter.
 """
 
 __all__ = ["LinearSteps", "make_linear_steps"]
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import copy_context
-from itertools import pairwise
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -28,20 +23,14 @@ import numpy as np
 from softmax_xp.kernels.numpy.softmax_cross_entropy import softmax_cross_entropy
 from softmax_xp.kernels.numpy.update import update
 from softmax_xp.kernels.rules import FusedRule
-from softmax_xp.threads import blas_threads, single_threaded_products
 
 # Classes go on axis 0 up to here, as in softmax_xp.ops.linear.
 _CLASS_MAJOR_LIMIT = 48
-# Features of one part: they and the weight of few classes fit into a second-level cache of 512 KB.
-_PART_BYTES = 400_000
-# Parts have a gradient each, which must be small beside their features.
-_LARGEST_PART_GRADIENT = 1 << 17
 
 
 class _Workspace(NamedTuple):
-    """Buffers of one part of a batch."""
+    """Buffers for a batch of one size."""
 
-    own: slice  # which rows of the batch
     stored: np.ndarray  # (rows, n_features) of the dtype of X
     features: np.ndarray  # the same array, or another one in the float of the computation
     logits: np.ndarray  # (rows, n_classes)
@@ -61,8 +50,6 @@ class LinearSteps:
         Class numbers.
     n_classes : int
         Columns of the weight.
-    dtype : dtype
-        The float of the computation.
     bias : bool
         Whether the last row of the packed parameters is one.
     sample_weight : array of float, shape (n_samples,), optional
@@ -85,7 +72,6 @@ class LinearSteps:
         labels: np.ndarray,
         *,
         n_classes: int,
-        dtype: Any,
         bias: bool,
         sample_weight: np.ndarray | None = None,
         shift: np.ndarray | None = None,
@@ -99,35 +85,11 @@ class LinearSteps:
         self.shift, self.feature_scale = shift, feature_scale
         self._sets: list[tuple[np.ndarray, tuple[np.ndarray, ...]]] = []
         self._scratch: tuple[np.ndarray, np.ndarray] = (np.empty(0), np.empty(0))
-        self._workspaces: dict[int, list[_Workspace]] = {}
-        self.itemsize: int = np.dtype(dtype).itemsize
-        self._pool: ThreadPoolExecutor | None = None
-        self._n_threads = 1
+        self._workspaces: dict[int, _Workspace] = {}
 
-    @contextmanager
-    def epoch(self, batch_size: int) -> Iterator[None]:
-        """Hold BLAS to one thread, and others ready, for as long as parts of batches are shared by threads.
-
-        Parameters
-        ----------
-        batch_size : int
-            Of the steps to come.
-
-        Yields
-        ------
-        None
-            Meanwhile.
-        """
-        threads = min(blas_threads(), self._n_parts(batch_size))
-        if threads < 2:
-            yield
-            return
-        with single_threaded_products(), ThreadPoolExecutor(threads - 1) as pool:
-            self._pool, self._n_threads = pool, threads
-            try:
-                yield
-            finally:
-                self._pool = None
+    def epoch(self, _batch_size: int) -> AbstractContextManager[None]:
+        """Return a context for many steps: nothing needs one here."""
+        return nullcontext()
 
     def run(
         self,
@@ -189,26 +151,17 @@ class LinearSteps:
         if weight is not None:
             total = np.add.reduce(weight)
             scale = 1.0 / total if total > 0 else total * 0
-        parts = self._workspaces.get(len(index)) or self._make_workspaces(len(index), packed)
-
-        def work(number: int) -> None:
-            part = parts[number]
-            own = part.own
-            own_weight = None if weight is None else weight[own]
-            self._part(part, packed, index[own], labels[own], own_weight, scale, values[own], hits[own])
-
-        self._share(work, len(parts))
-        gradient = parts[0].gradient
-        for part in parts[1:]:
-            gradient += part.gradient
+        work = self._workspaces.get(len(index)) or self._make_workspace(len(index), packed)
+        self._loss_gradient(work, packed, index, labels, weight, scale, values, hits)
+        gradient = work.gradient
         if self.l2:
             weights = slice(-1) if self.bias else slice(None)
             gradient[weights] += np.multiply(packed[weights], self.l2, out=self._scratch[0][weights])
         return gradient
 
-    def _part(
+    def _loss_gradient(
         self,
-        part: _Workspace,
+        work: _Workspace,
         packed: np.ndarray,
         index: np.ndarray,
         labels: np.ndarray,
@@ -217,14 +170,14 @@ class LinearSteps:
         values: np.ndarray,
         hits: np.ndarray,
     ) -> None:
-        """Compute the values, the hits and the gradient of some rows of a batch."""
-        features, logits, columns = part.features, part.logits, part.columns
+        """Compute the values, the hits and the gradient of the mean loss of a batch."""
+        features, logits, columns = work.features, work.logits, work.columns
         if self.X.flags.c_contiguous:
-            self.X.take(index, axis=0, out=part.stored, mode="clip")  # without a mode NumPy copies through a buffer
+            self.X.take(index, axis=0, out=work.stored, mode="clip")  # without a mode NumPy copies through a buffer
         else:
-            part.stored[:] = self.X[index]  # where `take` would copy all of X
-        if features is not part.stored:
-            np.copyto(features, part.stored)
+            work.stored[:] = self.X[index]  # where `take` would copy all of X
+        if features is not work.stored:
+            np.copyto(features, work.stored)
         if self.shift is not None:
             np.subtract(features, self.shift, out=features)
         if self.feature_scale is not None:
@@ -243,52 +196,18 @@ class LinearSteps:
         )
         assert answer is not None  # noqa: S101 - contiguous, and without smoothing
         values[:] = answer[0]
-        np.matmul(features.T, columns.T if columns is not None else logits, out=part.gradient[: len(weights)])
+        np.matmul(features.T, columns.T if columns is not None else logits, out=work.gradient[: len(weights)])
         if self.bias:
-            np.add.reduce(by_class, axis=axis + 1, out=part.gradient[-1])
+            np.add.reduce(by_class, axis=axis + 1, out=work.gradient[-1])
 
-    def _share(self, work: Callable[[int], None], n_parts: int) -> None:
-        """Do the work on each part; with other threads, whoever is free takes the next."""
-        if self._pool is None:
-            for number in range(n_parts):
-                work(number)
-            return
-        waiting = deque(range(n_parts))
-
-        def drain() -> None:
-            while waiting:
-                try:
-                    number = waiting.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                work(number)
-
-        # NumPy's error state is a context variable, which a pool's threads do not inherit.
-        others = [self._pool.submit(copy_context().run, drain) for _ in range(self._n_threads - 1)]
-        drain()
-        for other in others:
-            other.result()
-
-    def _n_parts(self, n_rows: int) -> int:
-        """Return into how many parts a batch is cut: by its shape alone."""
-        n_features: int = self.X.shape[1]
-        if n_features * self.n_classes * self.itemsize > _LARGEST_PART_GRADIENT:
-            return 1
-        return max(1, min(n_rows, n_rows * n_features * self.itemsize // _PART_BYTES))
-
-    def _make_workspaces(self, n_rows: int, packed: np.ndarray) -> list[_Workspace]:
+    def _make_workspace(self, n_rows: int, packed: np.ndarray) -> _Workspace:
         """Make the buffers for batches of this size."""
-        n_parts = self._n_parts(n_rows)
-        bounds = [n_rows * number // n_parts for number in range(n_parts + 1)]
-        parts = []
-        for start, stop in pairwise(bounds):
-            stored = np.empty((stop - start, self.X.shape[1]), dtype=self.X.dtype)
-            features = stored if stored.dtype == packed.dtype else np.empty(stored.shape, dtype=packed.dtype)
-            logits = np.empty((stop - start, self.n_classes), dtype=packed.dtype)
-            columns = np.empty(logits.shape[::-1], packed.dtype) if self.n_classes <= _CLASS_MAJOR_LIMIT else None
-            parts.append(_Workspace(slice(start, stop), stored, features, logits, columns, np.empty_like(packed)))
-        self._workspaces[n_rows] = parts
-        return parts
+        stored = np.empty((n_rows, self.X.shape[1]), dtype=self.X.dtype)
+        features = stored if stored.dtype == packed.dtype else np.empty(stored.shape, dtype=packed.dtype)
+        logits = np.empty((n_rows, self.n_classes), dtype=packed.dtype)
+        columns = np.empty(logits.shape[::-1], packed.dtype) if self.n_classes <= _CLASS_MAJOR_LIMIT else None
+        work = self._workspaces[n_rows] = _Workspace(stored, features, logits, columns, np.empty_like(packed))
+        return work
 
 
 def make_linear_steps(
@@ -297,6 +216,7 @@ def make_linear_steps(
     *,
     class_weight: np.ndarray | None = None,
     label_smoothing: float = 0.0,
+    dtype: Any = None,  # noqa: ARG001 - here the parameters of a run tell it
     **others: Any,
 ) -> LinearSteps | None:
     """Return the steps, or None with label smoothing, which is left to the definition.
@@ -311,6 +231,8 @@ def make_linear_steps(
         Where it is not folded into the weights of the samples.
     label_smoothing : float, default: 0.0
         The share of the target that is spread evenly over all classes.
+    dtype : dtype, optional
+        The float of the computation.
     **others
         See :class:`LinearSteps`.
 

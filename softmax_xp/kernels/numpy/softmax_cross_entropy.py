@@ -47,9 +47,9 @@ def softmax_cross_entropy(
         In nats, times the sample's weight.
     gradient : array of the shape of ``logits``
         ``logits`` itself. Instead of both, None declines: label smoothing, class weights that are not folded into those
-        of the samples, and logits that are not contiguous are left to the definition, and untouched.
+        of the samples, and logits that are not contiguous, or read-only, are left to the definition, and untouched.
     """
-    if label_smoothing or class_weight is not None or not logits.flags.c_contiguous:
+    if label_smoothing or class_weight is not None or not (logits.flags.c_contiguous and logits.flags.writeable):
         return None
     if temperature != 1.0:
         np.divide(logits, temperature, out=logits)

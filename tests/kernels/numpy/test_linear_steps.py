@@ -5,7 +5,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from softmax_xp.kernels.numpy.linear_steps import LinearSteps, make_linear_steps
 
@@ -16,7 +15,7 @@ SGD = [(-0.1, 0.0)]
 
 
 def make(X=X, **options):
-    defaults = {"n_classes": 10, "dtype": "float32", "bias": True, "rule": "sgd"}
+    defaults = {"n_classes": 10, "bias": True, "rule": "sgd"}
     return LinearSteps(X, Y, **(defaults | options))
 
 
@@ -55,36 +54,6 @@ def test_a_run_of_many_steps_is_those_steps_one_by_one():
     np.testing.assert_array_equal(hits, np.concatenate(right))
 
 
-@pytest.mark.parametrize("n_rows", [700, 701])
-def test_parts_and_threads_change_no_bit(n_rows):
-    order, start = RANDOM.permutation(900)[:n_rows], packed_like(make())
-    results = []
-    for threads in (1, 2, 3):
-        with threadpool_limits(threads, user_api="blas"):
-            steps = make()
-            assert steps._n_parts(n_rows) == 2
-            with steps.epoch(n_rows):
-                results.append(steps.run(start, (), order, batch_size=n_rows, scalars=SGD)[0].copy())
-    for packed in results[1:]:
-        np.testing.assert_array_equal(packed, results[0])
-
-
-def test_an_error_in_a_part_reaches_the_caller(monkeypatch):
-    with threadpool_limits(2, user_api="blas"):
-        steps = make()
-        order = np.arange(700)
-        monkeypatch.setattr(LinearSteps, "_part", lambda *args: 1 / 0)
-        with steps.epoch(700), pytest.raises(ZeroDivisionError):
-            steps.run(packed_like(steps), (), order, batch_size=700, scalars=SGD)
-        assert steps._pool is None
-
-
-def test_large_gradients_are_made_once():
-    steps = make(n_classes=200)
-    assert steps._n_parts(900) == 1
-    assert make()._n_parts(100) == 1
-
-
 def test_after_the_first_step_only_what_it_returns_is_allocated():
     steps, order = make(), np.arange(300)
     packed, _, _, _ = steps.run(packed_like(steps), (), order, batch_size=300, scalars=SGD)
@@ -107,6 +76,6 @@ def test_a_total_weight_of_zero_gives_no_gradient():
 
 @pytest.mark.parametrize("options", [{"label_smoothing": 0.1}, {"class_weight": np.ones(10)}])
 def test_it_declines_what_it_does_not_know(options):
-    defaults = {"n_classes": 10, "dtype": "float32", "bias": True, "rule": "sgd"}
+    defaults = {"n_classes": 10, "bias": True, "rule": "sgd"}
     assert make_linear_steps(X, Y, **defaults, **options) is None
     assert isinstance(make_linear_steps(X, Y, **defaults), LinearSteps)

@@ -11,6 +11,11 @@ from softmax_xp.kernels.numpy.softmax_cross_entropy import softmax_cross_entropy
 RANDOM = np.random.default_rng(0)
 
 
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
 @pytest.mark.parametrize("axis", [-1, 0])
 def test_nothing_of_the_size_of_the_logits_is_allocated(axis):
     logits = RANDOM.standard_normal((2000, 100) if axis == -1 else (100, 2000))
@@ -27,6 +32,7 @@ def test_nothing_of_the_size_of_the_logits_is_allocated(axis):
     ("layout", "options"),
     [
         (np.asfortranarray, {}),
+        (read_only, {}),
         (np.asarray, {"label_smoothing": 0.1}),
         (np.asarray, {"class_weight": np.ones(3)}),
     ],
