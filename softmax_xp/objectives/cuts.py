@@ -35,7 +35,7 @@ class PassPlan(NamedTuple):
 
 
 def plan_pass(
-    linear: "LinearObjective", n_columns: int, *, copies: int, dtype: Any = None, dense: bool = False
+    linear: "LinearObjective", n_columns: int, *, copies: int | None, dtype: Any = None, dense: bool = False
 ) -> PassPlan:
     """Plan a pass over the data.
 
@@ -45,8 +45,8 @@ def plan_pass(
         Data and memory budget.
     n_columns : int
         Of the logits, or of what else is made of each row.
-    copies : int
-        How many arrays of that size there are at once.
+    copies : int or None
+        How many arrays of that size there are at once; None is those of a value and gradient.
     dtype : dtype, optional
         The float to which the rows are converted, if not that of the objective.
     dense : bool, default: False
@@ -58,9 +58,11 @@ def plan_pass(
         Of sizes and the budget alone: neither the number of threads nor the end of memory changes it.
     """
     backend, (n_samples, n_features) = linear.backend, linear.X.shape
-    itemsize = 8 if dtype == backend.xp.float64 else linear.itemsize
+    on_cpu, itemsize = backend.capabilities.row_chunks, _itemsize(linear, dtype)
+    if copies is None:  # found out only where it matters: a pass over small data takes microseconds
+        copies = 1 if on_cpu and linear.memory_budget is None else _copies(linear, n_columns)
     parts = None
-    if is_sparse(linear.X) and not dense and backend.capabilities.row_chunks:
+    if is_sparse(linear.X) and not dense and on_cpu:
         parts = balanced_slices(linear.X, chunk_count(linear.X, most_chunks(n_samples, n_columns, linear.itemsize)))
         wanted = max(part.stop - part.start for part in parts)
     else:
@@ -68,7 +70,7 @@ def plan_pass(
         wanted = chunk_rows(width, n_columns, itemsize, backend, copies=copies)
     if linear.memory_budget is None:
         return PassPlan(parts, wanted)
-    if not backend.capabilities.row_chunks:
+    if not on_cpu:
         wanted = max(wanted, _BUDGET_ROWS)
     footprint, least = footprint_of(linear, n_columns, copies, dtype, dense=dense), footprint_of(linear, n_columns)
     # The budget is that of a value and gradient. What another pass needs beyond it in vectors of coefficients is the
@@ -102,9 +104,8 @@ def footprint_of(
         In bytes.
     """
     n_samples, n_features = linear.X.shape
-    itemsize = 8 if dtype == linear.backend.xp.float64 else linear.itemsize
-    if copies is None:
-        copies = logits_copies(linear.loss, linear.targets, class_axis(n_columns, linear.backend))
+    itemsize = _itemsize(linear, dtype)
+    copies = _copies(linear, n_columns) if copies is None else copies
     # An elastic net's gradient is made of two arrays and their sum.
     parts = 3 if linear.penalty is None or type(linear.penalty) is L2 else 5
     footprint = Footprint.of(n_features, n_columns, itemsize, copies=copies, parts=parts)
@@ -146,6 +147,15 @@ def cut_rows(linear: "LinearObjective", parts: list[slice] | None, rows: int) ->
 
 def rows_at_once(linear: "LinearObjective", n_columns: int) -> int:
     """Return how many rows the largest chunk of a value and gradient has."""
-    copies = logits_copies(linear.loss, linear.targets, class_axis(n_columns, linear.backend))
-    rows: int = min(plan_pass(linear, n_columns, copies=copies).rows, linear.X.shape[0])
+    rows: int = min(plan_pass(linear, n_columns, copies=None).rows, linear.X.shape[0])
     return linear.ceiling.lowered(rows)
+
+
+def _copies(linear: "LinearObjective", n_columns: int) -> int:
+    """Return how many arrays of the size of the logits a value and gradient makes."""
+    return logits_copies(linear.loss, linear.targets, class_axis(n_columns, linear.backend))
+
+
+def _itemsize(linear: "LinearObjective", dtype: Any) -> int:
+    """Return the bytes of a number of the computation, or of a wider one."""
+    return 8 if dtype is not None and dtype == linear.backend.xp.float64 else linear.itemsize

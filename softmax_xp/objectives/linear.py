@@ -24,7 +24,7 @@ from softmax_xp.backend import Backend, array_namespace, backend_of, scalar
 from softmax_xp.data.sparse import in_float, is_sparse, row_slice
 from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
 from softmax_xp.objectives.cuts import cut_rows, footprint_of, plan_pass, rows_at_once
-from softmax_xp.objectives.footprint import COPIES, logits_copies
+from softmax_xp.objectives.footprint import COPIES
 from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
 from softmax_xp.ops.memory import RowCeiling, check_memory_budget, shrinking
 from softmax_xp.penalties import Penalty
@@ -212,7 +212,6 @@ class LinearObjective:
         backend = self.backend
         n_classes = params.weight.shape[1]
         scale, axis = reciprocal_total(self.targets), class_axis(n_classes, backend)
-        copies = logits_copies(self.loss, self.targets, axis)
 
         def chunk_terms(chunk: tuple[Array, Targets]) -> tuple[Array, Array, Array | None]:
             X, targets = self.rows(chunk[0]), chunk[1]
@@ -223,8 +222,8 @@ class LinearObjective:
             total = backend.xp.sum(values, dtype=backend.sum_dtype(self.dtype))
             return total, *params_gradient(gradient, X, bias=params.bias is not None, axis=axis)
 
-        chunks = self.chunks(n_classes, copies=copies)
-        total, weight, bias = backend.sum_chunks(chunk_terms, chunks, self.limits(n_classes, copies=copies))
+        chunks, limits = self.chunks(n_classes, copies=None), self.limits(n_classes, copies=None)
+        total, weight, bias = backend.sum_chunks(chunk_terms, chunks, limits)
         value = total * scale
         if self.penalty is not None:
             value = value + self.penalty.value(params)
@@ -260,8 +259,7 @@ class LinearObjective:
             value = self.loss.value_and_gradient(along_axis(logits, axis), targets, axis=axis, overwrite_logits=True)[0]
             return xp.sum(value, dtype=accumulator), xp.sum(hit, dtype=accumulator)
 
-        copies = logits_copies(self.loss, self.targets, axis)
-        chunks, limits = self.chunks(n_classes, copies=copies), self.limits(n_classes, copies=copies)
+        chunks, limits = self.chunks(n_classes, copies=None), self.limits(n_classes, copies=None)
         losses, hits = zip(*backend.map_chunks(chunk_sums, chunks, limits), strict=True)
         counted = Targets(self.targets.labels, weight=self.targets.sample_weight)
         loss = xp.sum(xp.stack(losses)) * reciprocal_total(self.targets)
@@ -285,7 +283,7 @@ class LinearObjective:
         every: int = 1,
         dense: bool = False,
         dtype: Any = None,
-        copies: int = COPIES,
+        copies: int | None = COPIES,
         kept: bool = False,
     ) -> Iterator[tuple[Array, Targets]]:
         """Yield the data in row chunks that fit the cache, and the memory budget, each as it is stored.
@@ -300,8 +298,8 @@ class LinearObjective:
             Cut sparse data as small as if they were dense, for a caller who writes out the zeros of a chunk.
         dtype : dtype, optional
             The float to which the caller will convert the rows.
-        copies : int, optional
-            How many arrays of the size of the logits the caller makes at once.
+        copies : int or None, optional
+            How many arrays of the size of the logits the caller makes at once; None is those of a value and gradient.
         kept : bool, default: False
             Whether the caller keeps something small of each chunk for another pass: the cuts then are the same in both,
             even if memory ended in between.
@@ -331,7 +329,7 @@ class LinearObjective:
                 ),
             )
 
-    def limits(self, n_classes: int, *, dense: bool = False, dtype: Any = None, copies: int = COPIES) -> Limits:
+    def limits(self, n_classes: int, *, dense: bool = False, dtype: Any = None, copies: int | None = COPIES) -> Limits:
         """Return how many chunks may be worked on at once, and how many partial sums there may be.
 
         Parameters
@@ -342,7 +340,7 @@ class LinearObjective:
             For sparse data.
         dtype : dtype, optional
             Of the converted rows.
-        copies : int, optional
+        copies : int or None, optional
             Of the logits.
 
         Returns

@@ -19,6 +19,7 @@ __all__ = [
     "Footprint",
     "RowCeiling",
     "check_memory_budget",
+    "is_out_of_memory",
     "least_budget",
     "plan_chunks",
     "shrinking",
@@ -224,7 +225,7 @@ def shrinking(attempt: Callable[[], _Result], ceiling: RowCeiling, rows: Callabl
             result = attempt()
         except Exception as error:
             before = rows()
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if before <= 1:
                 error.add_note(
@@ -247,11 +248,21 @@ def shrinking(attempt: Callable[[], _Result], ceiling: RowCeiling, rows: Callabl
             )
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Tell whether smaller arrays may help.
 
     NumPy and CuPy raise kinds of MemoryError, PyTorch a RuntimeError of a class of its own, and JAX one with a status
     in its text.
+
+    Parameters
+    ----------
+    error : Exception
+        Whatever was raised.
+
+    Returns
+    -------
+    bool
+        Whether memory had ended.
     """
     if isinstance(error, MemoryError):
         return True

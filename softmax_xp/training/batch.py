@@ -5,9 +5,7 @@ A batch whose logits do not fit a memory budget is not made smaller: its rows ar
 added, so that the step is the same up to rounding.
 """
 
-__all__ = ["BatchLoss", "batch_loss", "batch_rows"]
-
-from typing import NamedTuple
+__all__ = ["batch_loss", "batch_rows"]
 
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.losses.contract import Targets, reciprocal_total, take_targets
@@ -19,14 +17,8 @@ from softmax_xp.ops.memory import plan_chunks, shrinking
 from softmax_xp.threads import added
 from softmax_xp.typing import Array, LinearParams
 
-
-class BatchLoss(NamedTuple):
-    """What a step knows of its batch; nothing in it has been read by the host."""
-
-    value: Array  # (batch,) weighted losses
-    hits: Array  # (batch,) bool: whether the largest logit is at the label
-    gradient: LinearParams  # of the batch's mean loss
-    targets: Targets  # of the batch; a batch in parts has no soft ones
+# Of each sample of a batch, in parts or not: its number, label and weights, its loss, and those of its part.
+_SAMPLE_BYTES = 64
 
 
 def batch_rows(train: LinearObjective, batch_size: int, n_classes: int) -> int:
@@ -50,11 +42,11 @@ def batch_rows(train: LinearObjective, batch_size: int, n_classes: int) -> int:
         footprint = footprint_of(train, n_classes)
         gathered = 0 if is_sparse(train.X) else train.X.shape[1] * train.stored_itemsize
         footprint = footprint._replace(row=footprint.row + gathered)
-        batch_size = plan_chunks(footprint, batch_size, train.memory_budget).rows
+        batch_size = plan_chunks(footprint, batch_size, train.memory_budget - _SAMPLE_BYTES * batch_size).rows
     return train.ceiling.lowered(batch_size)
 
 
-def batch_loss(train: LinearObjective, params: LinearParams, index: Array) -> BatchLoss:
+def batch_loss(train: LinearObjective, params: LinearParams, index: Array) -> tuple[BatchTerms, Targets]:
     """Evaluate the loss and its gradient on the samples named in ``index``. Nothing in here waits for the device.
 
     Parameters
@@ -68,14 +60,16 @@ def batch_loss(train: LinearObjective, params: LinearParams, index: Array) -> Ba
 
     Returns
     -------
-    BatchLoss
-        Without the penalty.
+    terms : BatchTerms
+        Of the whole batch, without the penalty.
+    targets : Targets
+        Of the batch. Soft ones are left out where it is computed in parts: they are as large as the logits.
     """
     size, n_classes = index.shape[0], params.weight.shape[1]
     return shrinking(lambda: _attempt(train, params, index), train.ceiling, lambda: batch_rows(train, size, n_classes))
 
 
-def _attempt(train: LinearObjective, params: LinearParams, index: Array) -> BatchLoss:
+def _attempt(train: LinearObjective, params: LinearParams, index: Array) -> tuple[BatchTerms, Targets]:
     """Compute the batch whole, or in as many parts as memory asks for."""
     size, n_classes = index.shape[0], params.weight.shape[1]
     rows, axis = batch_rows(train, size, n_classes), class_axis(n_classes, train.backend)
@@ -86,18 +80,16 @@ def _attempt(train: LinearObjective, params: LinearParams, index: Array) -> Batc
 
     if rows >= size:
         targets = take_targets(train.targets, index)
-        return BatchLoss(*terms(index, targets, reciprocal_total(targets)), targets)
-    # Soft targets are as large as the logits: each part takes its own.
+        return terms(index, targets, reciprocal_total(targets)), targets
     targets = take_targets(train.targets._replace(distribution=None), index)
     scale = reciprocal_total(targets)
     values, hits = [], []
-    total: tuple[Array, Array | None] | None = None
+    total: tuple[Array | None, ...] = ()
     for part in row_slices(size, rows):
         value, hit, gradient = terms(index[part], take_targets(train.targets, index[part]), scale)
         values.append(value)
         hits.append(hit)
-        total = gradient if total is None else added(total, gradient)
+        total = added(total, gradient) if total else gradient
         del gradient  # else the next one would be computed beside it
-    assert total is not None  # noqa: S101 - for the type checker: a batch has a row
     xp = train.backend.xp
-    return BatchLoss(xp.concat(values), xp.concat(hits), LinearParams(*total), targets)
+    return BatchTerms(xp.concat(values), xp.concat(hits), LinearParams(*total)), targets

@@ -168,7 +168,8 @@ def _fits(train: LinearObjective, packed: Array, batch_size: int) -> bool:
         return True
     n_rows, n_classes = packed.shape
     row = n_rows * (train.stored_itemsize + 2 * train.itemsize) + 2 * n_classes * train.itemsize + _SAMPLE_BYTES
-    return batch_size * row + 3 * n_rows * n_classes * train.itemsize <= train.memory_budget
+    needed: int = batch_size * row + 3 * n_rows * n_classes * train.itemsize
+    return needed <= train.memory_budget
 
 
 def _is_common(train: LinearObjective) -> bool:

@@ -256,3 +256,34 @@ def test_a_step_changes_none_of_its_arguments():
         patch.setattr(loop._Run, "_step", spy)
         fit(optimizer=sx.SGD(0.5, momentum=0.9))
     assert kept == [True] * 12
+
+
+def test_without_memory_for_its_buffers_a_kernel_is_given_up(monkeypatch, caplog, steps):
+    settings = {"optimizer": sx.Adam(0.1), "batch_size": 16, "penalty": sx.L2(0.1)}
+    expected, history = fit(**settings)
+    original, calls = linear_steps.LinearSteps.run, []
+
+    def run(self, packed, accumulators, order, **options):
+        calls.append(len(order))
+        if len(calls) == 3:
+            raise MemoryError
+        return original(self, packed, accumulators, order, **options)
+
+    monkeypatch.setattr(linear_steps.LinearSteps, "run", run)
+    model, other_history = fit(**settings)
+    np.testing.assert_allclose(flat(model), flat(expected), rtol=1e-12)
+    assert other_history.rows[-1]["train_loss"] == pytest.approx(history.rows[-1]["train_loss"], rel=1e-12)
+    assert len(calls) == len(caplog.records) * 3 == (3 if steps == "kernels" else 0)
+
+
+@pytest.mark.parametrize("steps", ["kernels"], indirect=True)
+def test_several_steps_of_a_kernel_that_is_given_up_are_taken_one_by_one(monkeypatch):
+    expected, _ = fit()
+
+    def run(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(linear_steps.LinearSteps, "run", run)
+    monkeypatch.setattr(linear_steps.LinearSteps, "steps_at_once", 2)
+    model, _ = fit()
+    np.testing.assert_allclose(flat(model), flat(expected), rtol=1e-12)
