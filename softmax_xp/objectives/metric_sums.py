@@ -124,9 +124,7 @@ class _Builder:
         work = min(self._drawn(), self.n_samples) * self.n_rows + 3 * self.n_rows**2
         few: bool = self.n_columns * self.n_rows**2 * 4 <= allowed
         cheap: bool = work <= 4 * _CLASS_WORK * self.n_samples
-        budget = self.linear.memory_budget
-        fits: bool = budget is None or 2 * self._drawn() * self.n_columns * itemsize <= budget
-        return few and cheap and fits
+        return few and cheap and min(self._drawn(), self.n_samples) <= self._affordable()
 
     def classes(self) -> Metric:
         """Sum and invert class by class, so that only the inverses are ever held together.
@@ -195,7 +193,12 @@ class _Builder:
     def _candidates(self) -> int:
         """Return from how many samples to draw: eight times as many, if their weights for all classes are small."""
         small: int = max(_SMALL_WEIGHTS, self.n_samples * self.n_features // 16) // self.n_columns
-        return max(self._drawn(), min(8 * self._drawn(), small))
+        return max(self._drawn(), min(8 * self._drawn(), small, self._affordable()))
+
+    def _affordable(self) -> int:
+        """Return for how many samples a memory budget has room for the weights of all classes, some of them twice."""
+        budget = self.linear.memory_budget
+        return self.n_samples if budget is None else budget // (4 * self.n_columns * self.linear.itemsize)
 
     def dense(self) -> Metric:
         """Invert the shared M; correct its diagonal for each class."""
