@@ -91,7 +91,8 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
     memory_budget : int, optional
         The most bytes that one evaluation of the loss and its gradient may allocate, beside the data, the coefficients
         and what the solver keeps of them; also what a chunk of predictions may, beside the answer. The less it is, the
-        fewer rows are computed at once; the model is the same up to rounding. None is no budget.
+        fewer rows are computed at once; the model is as good. None is no budget. A certificate with intercepts needs
+        ``n_classes ** 2`` numbers beside it.
 
     Attributes
     ----------
