@@ -22,6 +22,9 @@ from softmax_xp.penalties import L2
 from softmax_xp.training.problem import Problem
 from softmax_xp.typing import Array
 
+# Places, weights, values and hits of a sample.
+_SAMPLE_BYTES = 64
+
 
 class FusedOutcome(NamedTuple):
     """What some steps leave behind."""
@@ -116,11 +119,13 @@ def find_fused_steps(
     Returns
     -------
     FusedSteps or None
-        What the loop calls instead of ``run_step``.
+        What the loop calls instead of ``run_step``. None also where a kernel's buffers would pass the memory budget.
     """
     train = problem.train
     make = find_kernel("linear_steps", packed)
     if make is None or clipping is not None or not isinstance(optimizer, FusedOptimizer) or not _is_common(train):
+        return None
+    if not _fits(train, packed, batch_size):
         return None
     loss: Any = train.loss
     penalty: Any = train.penalty
@@ -148,6 +153,20 @@ def find_fused_steps(
     if kernel is None:
         return None
     return FusedSteps(kernel, optimizer, batch_size, 1 if averaging is not None else kernel.steps_at_once)
+
+
+def _fits(train: LinearObjective, packed: Array, batch_size: int) -> bool:
+    """Tell whether a memory budget has room for what a kernel keeps beside two sets of parameters and accumulators.
+
+    That is the rows as they are stored and in the float of the computation, the logits in rows and in columns, and some
+    arrays of the size of the parameters: the gradient, its parts (which are small beside the rows), scratch memory.
+    """
+    if train.memory_budget is None:
+        return True
+    n_rows, n_classes = packed.shape
+    row = n_rows * (train.stored_itemsize + 2 * train.itemsize) + 2 * n_classes * train.itemsize + _SAMPLE_BYTES
+    needed: int = batch_size * row + 3 * n_rows * n_classes * train.itemsize
+    return needed <= train.memory_budget
 
 
 def _is_common(train: LinearObjective) -> bool:

@@ -18,13 +18,15 @@ from typing import Any, NamedTuple
 
 from softmax_xp.backend import scalar
 from softmax_xp.data.order import epoch_order
-from softmax_xp.losses.contract import Targets, reciprocal_total, take_targets
-from softmax_xp.objectives.linear import batch_terms, penalised_gradient
-from softmax_xp.ops.linear import class_axis
+from softmax_xp.losses.contract import Targets, take_targets
+from softmax_xp.objectives.linear import penalised_gradient
+from softmax_xp.ops.linear import row_slices
+from softmax_xp.ops.memory import is_out_of_memory
 from softmax_xp.optimizers import Averaging, Clipping, Optimizer, apply_updates
 from softmax_xp.schedules import Progress, Schedule
+from softmax_xp.training.batch import batch_loss
 from softmax_xp.training.callbacks import Callback, EpochEnd
-from softmax_xp.training.fused_steps import find_fused_steps
+from softmax_xp.training.fused_steps import FusedSteps, find_fused_steps
 from softmax_xp.training.fused_update import FusedUpdate, find_fused_update
 from softmax_xp.training.history import History
 from softmax_xp.training.meter import Meter
@@ -126,13 +128,10 @@ def run_step(
     targets : Targets
         Of the batch.
     """
-    train = problem.train
-    params = carry.params
-    rows = train.rows(problem.backend.xp.take(train.X, index, axis=0))
-    targets = take_targets(train.targets, index)
-    axis = class_axis(params.weight.shape[1], problem.backend)
-    value, hits, gradient = batch_terms(train.loss, params, rows, targets, scale=reciprocal_total(targets), axis=axis)
+    train, params = problem.train, carry.params
+    (value, hits, gradient), targets = batch_loss(train, params, index)
     grads = pack(penalised_gradient(gradient, train.penalty, params))
+    del gradient  # packed; the update needs memory too
     if settings.clipping is not None:
         grads = settings.clipping.apply(grads)
     taken = None if fused_update is None else fused_update.step(carry.packed, grads, carry.optimizer_state)
@@ -224,19 +223,31 @@ class _Run:
 
     def _step(self, index: Array) -> None:
         """Take one step, or as many as a kernel takes at once, and note what they leave behind."""
-        carry, averaging, targets = self.carry, self.settings.averaging, self.problem.train.targets
-        if self.fused is None:
+        if self.fused is not None and self._kernel_steps(self.fused, index):
+            return
+        for batch in row_slices(index.shape[0], self.batch):  # several where a kernel was given up
             self.carry, *leavings = run_step(
-                carry, index, self.problem, self.settings, self.optimizer, self.fused_update
+                self.carry, index[batch], self.problem, self.settings, self.optimizer, self.fused_update
             )
             self.meter.add(*leavings)
-            return
-        taken = self.fused.run(carry.packed, carry.optimizer_state, index)
+
+    def _kernel_steps(self, fused: FusedSteps, index: Array) -> bool:
+        """Let a kernel take the steps; without memory for its buffers it is given up, and this is False."""
+        carry, averaging, targets = self.carry, self.settings.averaging, self.problem.train.targets
+        try:
+            taken = fused.run(carry.packed, carry.optimizer_state, index)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            logger.warning("Out of memory for the buffers of fused training steps: going on without them.")
+            self.fused = None
+            return False
         average = None if averaging is None else averaging.update(carry.average_state, taken.packed)
         self.carry = Carry(taken.packed, carry.bias, taken.optimizer_state, average)
         if targets.weight is not None:
             targets = take_targets(targets, index)
         self.meter.add(taken.value, taken.hits, targets, self.batch)
+        return True
 
     def judge_last_step(self, number: int) -> None:
         """Take the step after the last in vain: only its loss tells whether the last update spoilt the weights."""
