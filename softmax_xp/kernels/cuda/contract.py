@@ -100,7 +100,8 @@ def linear_cross_entropy(
 def _has_close_rows(matrix: Array) -> bool:
     """Tell whether the elements of a row are neighbours in memory, and rows whole elements apart."""
     itemsize = matrix.dtype.itemsize
-    return bool((matrix.shape[1] <= 1 or matrix.strides[1] == itemsize) and matrix.strides[0] % itemsize == 0)
+    is_close: bool = (matrix.shape[1] <= 1 or matrix.strides[1] == itemsize) and matrix.strides[0] % itemsize == 0
+    return is_close
 
 
 @final
