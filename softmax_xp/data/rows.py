@@ -23,11 +23,11 @@ def place_of(X: Any) -> Backend:
 
 
 def row_slice(X: Any, part: slice) -> Any:
-    """Return some rows of a dense or sparse array, sharing its memory where the part has no step.
+    """Return some rows; of an array, a part without a step shares its memory.
 
     Parameters
     ----------
-    X : array, or sparse array, of shape (n_samples, n_features)
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
         A sparse one is canonical.
     part : slice
         With a start and a stop.
@@ -37,6 +37,8 @@ def row_slice(X: Any, part: slice) -> Any:
     array, or sparse array, of shape (some, n_features)
         As they are stored.
     """
+    if is_streamed(X):
+        return X.backend.put(X.read(part))
     return sparse.row_slice(X, part) if is_sparse(X) else X[part, :]
 
 

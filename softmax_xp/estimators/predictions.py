@@ -4,8 +4,8 @@
 __all__ = ["LinearPredictions", "TopK"]
 
 import os
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import ExitStack
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from softmax_xp.backend import Backend, array_namespace, as_array, backend_of, to_host
 from softmax_xp.data.npy_source import npy_writer
-from softmax_xp.data.rows import place_of, row_chunks
+from softmax_xp.data.rows import place_of, row_chunks, row_slice
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.data.streamed import loaded
 from softmax_xp.data.validation import check_lengths
@@ -23,6 +23,8 @@ from softmax_xp.estimators.streamed_input import check_source_features, source_a
 from softmax_xp.estimators.targets import read_sample_weight
 from softmax_xp.estimators.validation import as_matrix, check_features, check_fitted, check_same_place, put_rows
 from softmax_xp.ops.linear import chunk_rows, linear_logits, row_slices
+from softmax_xp.ops.memory import check_memory_budget
+from softmax_xp.ops.predicted import predicted_rows
 from softmax_xp.ops.softmax import log_softmax, softmax
 from softmax_xp.typing import Array, LinearParams
 
@@ -48,6 +50,7 @@ class LinearPredictions:
     coef_: Array
     intercept_: Array
     classes_: NDArray[Any]
+    memory_budget: int | None
 
     def decision_function(self, X: Any) -> Array:
         """Return the scores of the classes.
@@ -82,7 +85,7 @@ class LinearPredictions:
             Rows sum to 1. With `output` a read-only memory map of it.
         """
         if output is not None:
-            return self._to_file(output, self._pieces(X, "predict_proba", _probabilities))
+            return self._to_file(output, X, "predict_proba", _probabilities)
         (probabilities,) = self._by_chunks(X, "predict_proba", _probabilities)
         return probabilities
 
@@ -119,7 +122,7 @@ class LinearPredictions:
             read-only memory map of it.
         """
         if output is not None:
-            return self._to_file(output, self._pieces(X, "predict", _likeliest), self.classes_)
+            return self._to_file(output, X, "predict", _likeliest, self._fitted_classes())
         (codes,) = self._by_chunks(X, "predict", _likeliest)
         return self._labels(codes)
 
@@ -212,35 +215,44 @@ class LinearPredictions:
 
     def _by_chunks(self, X: Any, method: str, finish: Callable[[Array], tuple[Array, ...]]) -> tuple[Array, ...]:
         """Apply ``finish`` to the logits of one row chunk after the other; return the wholes where ``X`` lives."""
-        matrix, parts = self._pieces(X, method, finish)
-        backend = backend_of(self.coef_)
-        with backend.scope():
-            wholes = [
-                pieces[0] if len(pieces) == 1 else backend.xp.concat(pieces, axis=0)
-                for pieces in zip(*list(parts), strict=True)
-            ]
-        home = place_of(matrix)
+        asked = self._asked(X, method)
+        backend = asked.backend
+
+        def predict(part: slice) -> tuple[Array, ...]:
+            return finish(asked.logits(row_slice(asked.rows, part)))
+
+        n_columns, budget = asked.params.weight.shape[1], check_memory_budget(self.memory_budget)
+        wholes = predicted_rows(predict, asked.shape, n_columns, asked.itemsize, backend, budget)
+        home = place_of(asked.matrix)
         return tuple(home.put(whole) for whole in wholes)
 
     def _to_file(
-        self, output: str | os.PathLike[str], pieces: "_Pieces", classes: NDArray[Any] | None = None
+        self,
+        output: str | os.PathLike[str],
+        X: Any,
+        method: str,
+        finish: Callable[[Array], tuple[Array, ...]],
+        classes: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Write the answers, or the classes of these numbers, to an ``.npy`` file; return a memory map of it."""
-        matrix, parts = pieces
+        asked = self._asked(X, method)
         if classes is not None and classes.dtype.kind == "O":
             classes = classes.astype(str)  # NumPy would pickle labels of mixed kinds
-        with closing(parts), ExitStack() as stack:
+        n_samples, backend = asked.shape[0], asked.backend
+        step = chunk_rows(asked.shape[1], asked.params.weight.shape[1], asked.itemsize, backend)
+        chunks = row_chunks(asked.rows, list(row_slices(n_samples, step)))
+        with ExitStack() as stack:
+            stack.enter_context(backend.scope())
             write = None
-            for (part,) in parts:
+            for (part,) in backend.map_chunks(lambda chunk: finish(asked.logits(chunk)), chunks):
                 rows = to_host(part) if classes is None else classes[to_host(part)]
                 if write is None:
-                    shape = (matrix.shape[0], *rows.shape[1:])
-                    write = stack.enter_context(npy_writer(output, shape, rows.dtype))
+                    write = stack.enter_context(npy_writer(output, (n_samples, *rows.shape[1:]), rows.dtype))
                 write(rows)
         return np.load(output, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
-    def _pieces(self, X: Any, method: str, finish: Callable[[Array], tuple[Array, ...]]) -> "_Pieces":
-        """Return the samples, checked, and ``finish`` of the logits of one row chunk after the other."""
+    def _asked(self, X: Any, method: str) -> "_Asked":
+        """Check the samples, and bring coefficients and samples together."""
         check_fitted(self)
         source = source_of(X, feature_names=getattr(self, "feature_names_in_", None))
         matrix = as_matrix(X) if source is None else stream_matrix(source)
@@ -251,32 +263,34 @@ class LinearPredictions:
         check_same_place(self, matrix, method)
         backend = backend_of(self.coef_)
         dtype = _common_float(self.coef_, matrix, backend)
-        rows = stream_matrix(source, backend) if source is not None else matrix
-        rows = put_rows(matrix, backend, dtype) if is_sparse(matrix) else rows
-        return _Pieces(matrix, self._finished(rows, backend, dtype, finish))
-
-    def _finished(
-        self, rows: Any, backend: Backend, dtype: Any, finish: Callable[[Array], tuple[Array, ...]]
-    ) -> Generator[tuple[Array, ...]]:
-        """Yield ``finish`` of the logits of one row chunk after the other."""
         params = LinearParams(backend.put(self.coef_, dtype).T, backend.put(self.intercept_, dtype))
-        itemsize = 8 if dtype == getattr(backend.xp, "float64", None) else 4
-        stored = 1 if is_sparse(rows) else rows.shape[1]  # of a sparse row the entries are few
-        step = chunk_rows(stored, params.weight.shape[1], itemsize, backend)
-
-        def answer(chunk: Any) -> tuple[Array, ...]:
-            chunk = loaded(chunk)
-            return finish(linear_logits(params, chunk if is_sparse(chunk) else backend.put(chunk, dtype)))
-
-        with backend.scope():
-            yield from backend.map_chunks(answer, row_chunks(rows, list(row_slices(rows.shape[0], step))))
+        rows = matrix if source is None else stream_matrix(source, backend)
+        return _Asked(matrix, put_rows(matrix, backend, dtype) if is_sparse(matrix) else rows, params, backend, dtype)
 
 
-class _Pieces(NamedTuple):
-    """What is made of samples, in parts."""
+class _Asked(NamedTuple):
+    """Samples of which something is to be said, and the coefficients, on one device."""
 
-    matrix: Any
-    parts: Generator[tuple[Array, ...]]
+    matrix: Any  # where the user has it
+    rows: Any  # streamed, sparse and on the device, or the matrix
+    params: LinearParams
+    backend: Backend
+    dtype: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, and numbers of a row; of a sparse row the entries are few."""
+        return self.rows.shape[0], 1 if is_sparse(self.rows) else self.rows.shape[1]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number of the computation."""
+        return 8 if self.dtype == getattr(self.backend.xp, "float64", None) else 4
+
+    def logits(self, chunk: Any) -> Array:
+        """Return those of some rows, wherever they are."""
+        chunk = loaded(chunk)
+        return linear_logits(self.params, chunk if is_sparse(chunk) else self.backend.put(chunk, self.dtype))
 
 
 def _probabilities(logits: Array) -> tuple[Array]:

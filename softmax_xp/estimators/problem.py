@@ -211,7 +211,7 @@ def prepare_fit(
         )
         _check_total(targets)
     rows = put_rows(matrix, backend, dtype) if source is None else stream_matrix(source, backend, dtype_name)
-    linear = LinearObjective(rows, targets, loss, None, dtype)
+    linear = LinearObjective(rows, targets, loss, None, dtype, memory_budget=settings.memory_budget)
     return FitProblem(place_of(matrix), linear, targeted, class_weight)
 
 

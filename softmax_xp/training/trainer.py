@@ -15,6 +15,7 @@ from softmax_xp.errors import InvalidTypeError, InvalidValueError, SmallDataWarn
 from softmax_xp.kernels.precision import check_compute, products
 from softmax_xp.losses import CrossEntropy, Loss
 from softmax_xp.model import SoftmaxModel
+from softmax_xp.ops.memory import check_memory_budget
 from softmax_xp.optimizers import SGD, Averaging, Clipping, Optimizer
 from softmax_xp.penalties import Penalty
 from softmax_xp.schedules import Constant, Schedule
@@ -80,6 +81,10 @@ class Trainer:
         Whether to centre and scale the features; the model remembers how.
     initial_scale : float, default: 0.0
         Standard deviation of the initial weights. The problem is convex, so zero is as good a start as any.
+    memory_budget : int, optional
+        The most bytes that one evaluation of the loss and its gradient may allocate beside the data, the parameters and
+        the optimizer's state. A batch whose logits do not fit is computed some rows after the other, and their
+        gradients are added: the step is the same up to rounding. None is no budget.
     callbacks : sequence of Callback, default: ()
         Called after each epoch.
     verbose : bool, default: False
@@ -126,6 +131,7 @@ class Trainer:
     fit_intercept: bool = True
     standardize: bool = False
     initial_scale: float = 0.0
+    memory_budget: int | None = None
     callbacks: Sequence[Callback] = ()
     verbose: bool = False
 
@@ -150,6 +156,7 @@ class Trainer:
         if not isinstance(self.callbacks, Sequence):
             msg = f"`callbacks` must be a sequence of callbacks; got {self.callbacks!r}. Pass [{self.callbacks!r}]."
             raise InvalidTypeError(msg)
+        check_memory_budget(self.memory_budget)
         philox(self.seed)  # checks it
         check_compute(self.compute)
         if not 0.0 <= self.initial_scale < float("inf"):
@@ -214,6 +221,7 @@ class Trainer:
             standardize=self.standardize,
             loss=self.loss,
             penalty=self.penalty,
+            memory_budget=check_memory_budget(self.memory_budget),
         )
         self._check_batch(problem.shape[0])
         with products(problem.backend, self.compute):
