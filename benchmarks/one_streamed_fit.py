@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fit a file once, from storage or from memory, and print time and memory as JSON. Started by out_of_core, afresh."""
+
+__all__ = ["main"]
+
+import json
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import softmax_xp as sx
+from benchmarks.memory import peak_bytes
+from softmax_xp.data.open_source import open_source
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Fit.
+
+    Parameters
+    ----------
+    request : dict
+        ``folder``, with ``X.npy`` and ``y.npy``; ``form``, "storage" or "memory".
+
+    Returns
+    -------
+    dict
+        Seconds of the fit alone, the largest memory of the process, and the coefficients.
+    """
+    folder = Path(request["folder"])
+    warm = np.random.default_rng(0).standard_normal((1000, 20)).astype(np.float32)
+    sx.SoftmaxClassifier(device="cpu").fit(warm, np.arange(1000) % 3)  # imports and threads are not the fit's
+    y = np.load(folder / "y.npy")
+    X: Any = open_source(folder / "X.npy")
+    if request["form"] == "memory":
+        X = np.load(folder / "X.npy")
+    start = perf_counter()
+    model = sx.SoftmaxClassifier(device="cpu").fit(X, y)
+    seconds = perf_counter() - start
+    coefficients = np.concatenate([model.coef_.ravel(), model.intercept_]).tolist()
+    return {"seconds": seconds, "peak_bytes": peak_bytes(), "coefficients": coefficients}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))
