@@ -3,6 +3,7 @@
 
 __all__ = ["SOURCE_OPENERS", "open_source"]
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softmax_xp.backend import to_host
+from softmax_xp.data.arrow_source import open_arrow, open_parquet
 from softmax_xp.data.columns import check_feature_count
 from softmax_xp.data.npy_source import open_npy, read_npy_header
 from softmax_xp.data.numpy_files import load_label_file
@@ -32,7 +34,10 @@ def _open_npy_file(path: Path, target: str | None, feature_names: Sequence[str] 
 
 # Openers by suffix; each takes (path, target, feature_names) and opens one file.
 SOURCE_OPENERS: Mapping[str, Callable[[Path, str | None, Sequence[str] | None], Source]] = MappingProxyType({
+    ".arrow": open_arrow,
+    ".feather": open_arrow,
     ".npy": _open_npy_file,
+    ".parquet": open_parquet,
 })
 
 
@@ -48,12 +53,14 @@ def open_source(
     Parameters
     ----------
     path : path-like
-        An ``.npy`` file of samples; or a folder of such files, which are taken in the order of their names (2 before
-        10). In a folder those with one dimension hold the labels.
+        A file: ``.npy``, ``.parquet``, ``.arrow`` or ``.feather``. Or a folder of files of one of these formats, such
+        as Hugging Face's on-disk data sets, which are taken in the order of their names (2 before 10). In a folder
+        ``.npy`` files with one dimension hold the labels.
     labels : array_like of shape (n_samples,) or path-like, optional
         The labels, in memory or in a file: ``.npy``, or text of one label per line.
     target : str, optional
-        The column of the labels, in formats that have columns.
+        The column of the labels, in formats that have columns; by default the one called "target", "label", "class" or
+        "y", if there is one.
     feature_names : sequence of str, optional
         The columns to read, in this order; for formats without names, what the columns are called.
 
@@ -114,13 +121,23 @@ def _open_folder(folder: Path, target: str | None, feature_names: Sequence[str] 
         msg = f"`path` must hold files of one format, ending in {' or '.join(SOURCE_OPENERS)}; got {what} in {folder}."
         raise InvalidValueError(msg)
     (suffix,) = suffixes
-    ordered = natural_order(path for path in paths if path.name.lower().endswith(suffix))
+    listed = _listed_files(folder)
+    ordered = natural_order(path for path in paths if path.name.lower().endswith(suffix)) if listed is None else listed
     label_files = [path for path in ordered if suffix == ".npy" and len(read_npy_header(path)[0]) == 1]
     shards = [_opener(path)(path, target, feature_names) for path in ordered if path not in label_files]
     whole = ShardedSource(shards, folder.name)
     if not label_files:
         return whole
     return _with_labels(whole, np.concatenate([load_label_file(path) for path in label_files]))
+
+
+def _listed_files(folder: Path) -> list[Path] | None:
+    """Return the files that Hugging Face's list names: beside the data there may be caches of what was made of them."""
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return [folder / Path(entry["filename"]).name for entry in state["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _with_labels(source: Source, labels: Any) -> Source:

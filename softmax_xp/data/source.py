@@ -108,7 +108,11 @@ class FileStamp(NamedTuple):
         DataChangedError
             For another size or time.
         """
-        now = self.of(file)
+        try:
+            now = self.of(file)
+        except FileNotFoundError as error:
+            msg = f"`source` must stay as it is while it is read; got {path}, which is gone."
+            raise DataChangedError(msg) from error
         if now != self:
             what = f"{self.size} bytes before, {now.size} now" if now.size != self.size else "it was written to"
             msg = (

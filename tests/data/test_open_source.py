@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_named(tmp_path):
             open_source(tmp_path / "X.npy", **options)
     with pytest.raises(DataNotFoundError, match="which does not exist"):
         open_source(tmp_path / "other.npy")
-    with pytest.raises(InvalidValueError, match="a folder or a file ending in .npy.*; got .*X.csv"):
+    with pytest.raises(InvalidValueError, match="a folder or a file ending in .*.npy.*; got .*X.csv"):
         open_source(tmp_path / "X.csv")
     with pytest.raises(InvalidValueError, match="files of one format.*; got no such file in .*empty"):
         open_source(tmp_path / "empty")

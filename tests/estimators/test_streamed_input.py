@@ -240,3 +240,18 @@ def test_other_backends_get_the_rows(backend):
     fitted = classifier(device=where).fit(ArraySource(X), Y)
     assert isinstance(fitted.coef_, np.ndarray)
     np.testing.assert_allclose(fitted.coef_, classifier(device="cpu").fit(X, Y).coef_, atol=1e-3)
+
+
+def test_tables_are_fitted_by_the_name_of_their_target(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    names = np.asarray(["a", "b", "c"])[Y]
+    columns = {f"x{place}": X[:, place] for place in range(D)}
+    pq.write_table(pa.table(columns | {"kind": names}), tmp_path / "train.parquet", row_group_size=400)
+    pq.write_table(pa.table(dict(reversed(columns.items()))), tmp_path / "new.parquet")
+    fitted = classifier().fit(tmp_path / "train.parquet", target="kind")
+    same(fitted, classifier().fit(X, names))
+    assert fitted.feature_names_in_.tolist() == list(columns)
+    # Columns are found by their names, in whatever order they are.
+    np.testing.assert_array_equal(fitted.predict(tmp_path / "new.parquet"), fitted.predict(X))
+    with pytest.raises(InvalidValueError, match="`target` must be a column of train.parquet; got 'sort'"):
+        classifier().fit(tmp_path / "train.parquet", target="sort")
