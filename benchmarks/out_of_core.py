@@ -52,16 +52,18 @@ def measure(n_bytes: int, rounds: int = 2, folder: Path | None = None) -> Table:
     compared = n_bytes if available is None else min(n_bytes, available // _MEMORY_FOR_EACH_BYTE)
     if free < 1.2 * (n_bytes + (compared if compared < n_bytes else 0)):
         return Table("out_of_core", title, [], [f"skipped: {n_bytes / 2**30:g} GiB do not fit on the disk"])
-    lines = []
-    for size in dict.fromkeys([n_bytes, compared]):
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            write_data(Path(name), size // (4 * FEATURES))
-            lines.append(_line(Path(name), size, rounds if size == compared else 0))
     notes = [
         "memory: the largest resident size of the process that fits from storage (VmHWM)",
         "speed: the fastest fit from memory over the fastest from storage, the file in the system's cache",
         "difference: the largest between coefficients of the two fits",
     ]
+    lines = []
+    for size in dict.fromkeys([n_bytes, compared]):
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            write_data(Path(name), size // (4 * FEATURES))
+            lines.append(_line(Path(name), size, rounds if size == compared else 0))
+    if not all(line.record["is_cached"] for line in lines):
+        notes.append("the system's cache did not hold the file: the disk is part of the times")
     return Table("out_of_core", title, lines, notes)
 
 
@@ -97,6 +99,7 @@ def _line(folder: Path, n_bytes: int, rounds: int) -> Line:
     peaks = [fit["peak_bytes"] for fit in found["storage"] if fit["peak_bytes"] is not None]
     seconds = {form: [fit["seconds"] for fit in fits] for form, fits in found.items()}
     record: dict[str, Any] = {"n_bytes": n_bytes, "peak_bytes": max(peaks, default=None), "seconds": seconds}
+    record["is_cached"] = all(fit["is_cached"] for fits in found.values() for fit in fits)
     met = [record["peak_bytes"] is None or record["peak_bytes"] <= MOST_BYTES]
     cells = {
         "file": f"{n_bytes / 2**20:.0f} MiB",

@@ -40,7 +40,8 @@ def source_of(X: Any, *, target: str | None = None, feature_names: Sequence[str]
         For a target where there is no path that has columns.
     """
     if isinstance(X, str | os.PathLike):
-        return open_source(X, target=target, feature_names=feature_names)
+        names = None if feature_names is None else list(feature_names)  # of an array, too
+        return open_source(X, target=target, feature_names=names)
     if target is not None:
         msg = f"`target` must be None unless `X` is the path of a table; got {target!r} with X of {type(X).__name__}."
         raise InvalidValueError(msg)

@@ -7,8 +7,8 @@ from benchmarks import one_streamed_fit, out_of_core
 SMALL = 4 * out_of_core.FEATURES * 2000
 
 
-def answer(seconds=1.0, peak=500 << 20, coefficient=1.0):
-    return {"seconds": seconds, "peak_bytes": peak, "coefficients": [coefficient]}
+def answer(seconds=1.0, peak=500 << 20, coefficient=1.0, cached=True):
+    return {"seconds": seconds, "peak_bytes": peak, "coefficients": [coefficient], "is_cached": cached}
 
 
 def test_both_fits_are_made_and_agree(tmp_path):
@@ -45,6 +45,14 @@ def test_what_does_not_fit_in_memory_is_compared_on_a_part(monkeypatch, tmp_path
     assert (whole.record["n_bytes"], part.record["n_bytes"]) == (SMALL, SMALL // 2)
     assert "speed" not in whole.record
     assert part.record["speed"] == 1.0
+
+
+def test_a_cold_file_is_noted(monkeypatch, tmp_path):
+    monkeypatch.setattr(out_of_core, "_fresh_process", lambda request: answer(cached=False))
+    assert "the disk is part of the times" in out_of_core.measure(SMALL, folder=tmp_path).notes[-1]
+    monkeypatch.setattr(one_streamed_fit, "_CACHED_SPEED", 1e18)
+    (tmp_path / "file").write_bytes(bytes(1000))
+    assert not one_streamed_fit._read_until_cached(tmp_path / "file")
 
 
 def test_a_full_disk_is_said(tmp_path):
