@@ -15,10 +15,12 @@ __all__ = [
     "InvalidValueError",
     "MissingDependencyError",
     "ModelFileError",
+    "ShardError",
     "SmallDataWarning",
     "SoftmaxXPError",
     "SoftmaxXPWarning",
     "TrainingDivergedError",
+    "WorkerLostError",
 ]
 
 from functools import partial
@@ -70,6 +72,14 @@ class DataChangedError(SoftmaxXPError, RuntimeError):
     """A file was written to, cut off or replaced while a fit was reading it."""
 
 
+class ShardError(SoftmaxXPError, RuntimeError):
+    """A worker of a cluster could not load its part of the data."""
+
+
+class WorkerLostError(SoftmaxXPError, RuntimeError):
+    """A cluster has no worker left, or none that answers."""
+
+
 class ModelFileError(SoftmaxXPError, ValueError):
     """A model file is damaged, foreign or not a model of this package."""
 
@@ -106,4 +116,4 @@ class SoftmaxXPWarning(UserWarning):
 
 
 class SmallDataWarning(SoftmaxXPWarning):
-    """There are fewer samples than one batch holds."""
+    """There are fewer samples than one batch holds, or than a cluster is worth."""

@@ -19,6 +19,7 @@ __all__ = [
     "ordered_map",
     "ordered_sum",
     "single_threaded_products",
+    "thread_share",
 ]
 
 import importlib
@@ -27,7 +28,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import cache, reduce
 from itertools import chain, islice
 from threading import Condition, Lock, Thread
@@ -62,6 +63,26 @@ class _Limit:
 _LIMIT = _Limit()
 
 
+# How many threads a pass may use, where someone else has dealt out the cores.
+_SHARE: ContextVar[int | None] = ContextVar("softmax_xp_thread_share", default=None)
+
+
+@contextmanager
+def thread_share(threads: int) -> Iterator[None]:
+    """Let passes over the data use so many threads, whatever BLAS is set to: a worker of a cluster has its share.
+
+    Parameters
+    ----------
+    threads : int
+        At least 1.
+    """
+    token = _SHARE.set(threads)
+    try:
+        yield
+    finally:
+        _SHARE.reset(token)
+
+
 @cache
 def _controller() -> Any:
     """Look for the loaded BLAS libraries once: the search takes milliseconds."""
@@ -74,8 +95,11 @@ def blas_threads() -> int:
     Returns
     -------
     int
-        At least 1; what ``OMP_NUM_THREADS``, threadpoolctl or the number of cores say.
+        At least 1; what :func:`thread_share`, ``OMP_NUM_THREADS``, threadpoolctl or the number of cores say.
     """
+    share = _SHARE.get()
+    if share is not None:
+        return share
     return max((library.num_threads for library in _controller().lib_controllers), default=1)
 
 
@@ -124,7 +148,8 @@ def ordered_map(function: Callable[[_Item], _Result], items: Iterable[_Item], *,
     function : callable
         Releases the interpreter for most of its time, as NumPy does.
     items : iterable
-        Taken as they are needed, a few ahead: results wait only for those before them.
+        Taken as they are needed, a few ahead: results wait only for those before them. Those of other processes, see
+        :mod:`softmax_xp.objectives.remote`, are computed there.
     threads : int
         How many items to work on at once; 1 computes in the calling thread.
 
@@ -133,6 +158,9 @@ def ordered_map(function: Callable[[_Item], _Result], items: Iterable[_Item], *,
     object
         The results.
     """
+    if hasattr(items, "results_of"):
+        yield from items.results_of(function)
+        return
     iterator = iter(items)
     first = list(islice(iterator, 2))
     if threads < 2 or len(first) < 2:
@@ -171,7 +199,7 @@ def ordered_sum(
         Returns arrays, numbers and None. The arrays are given up: each has memory of its own. It should release the
         interpreter for most of its time, as NumPy does.
     items : iterable
-        At least one; each is taken when a thread is free.
+        At least one; each is taken when a thread is free. Those of other processes are summed there.
     threads : int
         How many items to work on at once; the calling thread is one of them.
     lanes : int, optional
@@ -188,6 +216,8 @@ def ordered_sum(
     >>> ordered_sum(lambda number: (number, None, str(number)), range(10), threads=4)
     (45, None, '0819234567')
     """
+    if hasattr(items, "sum_of"):
+        return tuple(items.sum_of(function))
     iterator = iter(items)
     first = list(islice(iterator, 2))
     alone = threads < 2 or len(first) < 2

@@ -268,6 +268,9 @@ def rows_at(source: Source, index: NDArray[np.int64], out: NDArray[Any] | None =
     """
     n_features = source.shape[1]
     out = np.empty((index.shape[0], n_features), dtype=source.dtype) if out is None else out
+    if hasattr(source, "gather_rows"):  # run by run each would be a computation of its own
+        source.gather_rows(index, out)
+        return out
     order = None if (index[1:] >= index[:-1]).all() else np.argsort(index, kind="stable")
     ascending = index if order is None else index[order]
     row_bytes = n_features * source.dtype.itemsize

@@ -16,7 +16,7 @@ The first read of each row checks that it is finite. So the first pass over all 
 validates the data too.
 """
 
-__all__ = ["StreamedChunk", "StreamedRows", "chunks_of", "is_streamed", "loaded"]
+__all__ = ["StreamedChunk", "StreamedRows", "check_rows", "chunks_of", "is_streamed", "loaded"]
 
 import mmap
 import weakref
@@ -63,10 +63,13 @@ class StreamedRows:
         Where they go.
     largest : float, default: inf
         The largest size that an entry may have, where the float of the computation is narrower than that of the source.
+    engine : object, optional
+        Whoever goes over the data in other processes, see :mod:`softmax_xp.objectives.remote`. What they cannot do is
+        read here.
     """
 
-    def __init__(self, source: Source, backend: Backend, largest: float = np.inf) -> None:
-        self.source, self.backend, self.largest = source, backend, largest
+    def __init__(self, source: Source, backend: Backend, largest: float = np.inf, engine: Any = None) -> None:
+        self.source, self.backend, self.largest, self.engine = source, backend, largest, engine
         self.shape: tuple[int, int] = source.shape
         self.dtype: Any = backend.put(np.empty(0, dtype=source.dtype)).dtype
         self.uploads: Uploads | None = uploads_of(backend)
@@ -125,7 +128,7 @@ class StreamedRows:
         else:
             rows_at(self.source, np.asarray(numbers), rows)
         if not self._checked[part].all():
-            self._check(rows, numbers)
+            check_rows(rows, numbers, self.source.name, self.largest)
             self._checked[part] = True
         rows.flags.writeable = False
         return rows
@@ -173,26 +176,6 @@ class StreamedRows:
             return self.backend.put(sample[numbers])
         return self.backend.put(self.read(every * numbers))
 
-    def _check(self, rows: NDArray[Any], numbers: Sequence[int] | NDArray[np.int64]) -> None:
-        """Refuse entries that are not finite, or too large."""
-        allowed = np.isfinite(rows)
-        if self.largest < np.inf:
-            allowed &= np.abs(rows) <= self.largest
-        if allowed.all():
-            return
-        place = int(np.argmin(allowed.all(axis=1)))
-        column = int(np.argmin(allowed[place]))
-        value, name = float(rows[place, column]), self.source.name
-        where = f"row {numbers[place]}, column {column} of {name} (in the chunk of rows {numbers[0]} to {numbers[-1]})"
-        if np.isfinite(value):
-            msg = f"`X` must fit float32; got {value:g} at {where}. Scale it, or pass dtype='float64'."
-            raise InvalidValueError(msg)
-        advice = "Remove these samples or fill in the values" if np.isnan(value) else "Scale the features"
-        got = "NaN" if np.isnan(value) else f"{value:g}"
-        count = int(rows.size - np.count_nonzero(allowed))
-        msg = f"`X` must be finite; got {got} at {where}, {count} such values in this chunk. {advice} first."
-        raise InvalidValueError(msg)
-
 
 @final
 class StreamedChunk:
@@ -224,6 +207,46 @@ def loaded(rows: Any) -> Array:
     if isinstance(rows, StreamedChunk):
         return rows.get()
     return rows.backend.put(rows.read(slice(0, rows.shape[0]))) if isinstance(rows, StreamedRows) else rows
+
+
+def check_rows(
+    rows: NDArray[Any], numbers: Sequence[int] | NDArray[np.int64], name: str, largest: float = np.inf
+) -> None:
+    """Refuse entries that are not finite, or too large.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray of shape (some, n_features)
+        Floats.
+    numbers : sequence of int
+        The number of each row, for the message.
+    name : str
+        Of the source.
+    largest : float, default: inf
+        The largest size that an entry may have.
+
+    Raises
+    ------
+    InvalidValueError
+        Naming the first row and column.
+    """
+    allowed = np.isfinite(rows)
+    if largest < np.inf:
+        allowed &= np.abs(rows) <= largest
+    if allowed.all():
+        return
+    place = int(np.argmin(allowed.all(axis=1)))
+    column = int(np.argmin(allowed[place]))
+    value = float(rows[place, column])
+    where = f"row {numbers[place]}, column {column} of {name} (in the chunk of rows {numbers[0]} to {numbers[-1]})"
+    if np.isfinite(value):
+        msg = f"`X` must fit float32; got {value:g} at {where}. Scale it, or pass dtype='float64'."
+        raise InvalidValueError(msg)
+    advice = "Remove these samples or fill in the values" if np.isnan(value) else "Scale the features"
+    got = "NaN" if np.isnan(value) else f"{value:g}"
+    count = int(rows.size - np.count_nonzero(allowed))
+    msg = f"`X` must be finite; got {got} at {where}, {count} such values in this chunk. {advice} first."
+    raise InvalidValueError(msg)
 
 
 def chunks_of(X: StreamedRows, parts: Sequence[slice]) -> Iterator[StreamedChunk | Array]:

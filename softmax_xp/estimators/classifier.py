@@ -3,8 +3,7 @@
 
 __all__ = ["SoftmaxClassifier"]
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -12,6 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from softmax_xp.backend import Backend
 from softmax_xp.errors import InvalidValueError
+from softmax_xp.estimators.attributes import unchanged_on_failure
+from softmax_xp.estimators.cluster_fit import check_client, spread
 from softmax_xp.estimators.coefficients import as_coefficients, columns_of_classes, one_column, regrouped
 from softmax_xp.estimators.convex_fit import fit_convex
 from softmax_xp.estimators.interchange import Portable
@@ -185,13 +186,20 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         self.memory_budget = memory_budget
 
     def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, *, classes: Any = None, target: str | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        classes: Any = None,
+        target: str | None = None,
+        client: Any = None,
     ) -> Self:
         """Fit the model.
 
         Parameters
         ----------
-        X : array_like, data frame, sparse array, Source or path, of shape (n_samples, n_features)
+        X : array_like, data frame, sparse array, Source, path or Dask array, of shape (n_samples, n_features)
             Real features, of any library and on any device. Sparse ones, for full-batch solvers, are never densified.
             Those of a path, see :func:`softmax_xp.open_source`, need not fit in memory: each pass reads them anew.
         y : array_like of shape (n_samples,) or (n_samples, n_classes), or path, optional
@@ -204,6 +212,8 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
             All classes, where `y` may lack some; for soft targets the names of their columns.
         target : str, optional
             The column of the labels, where `X` is the path of a table.
+        client : distributed.Client, optional
+            Whose workers make the passes over a source, path or Dask array; for the latter by default the current one.
 
         Returns
         -------
@@ -216,12 +226,15 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
             For data or parameters of a wrong kind.
         InvalidValueError
             For values that make no sense.
+        ShardError, WorkerLostError
+            When a cluster cannot load the data, or has no worker left.
         TrainingDivergedError
             When the loss of a minibatch solver stops being finite.
         """
-        with _unchanged_on_failure(self):
+        with unchanged_on_failure(self):
             settings = FitSettings.of(self)
             problem = prepare_fit(self, settings, X, y, sample_weight, classes=classes, target=target, may_stream=True)
+            check_client(problem, settings, client)
             show = as_shown(settings)
             with problem.backend.scope():
                 start = self._start(problem) if settings.warm_start and hasattr(self, "classes_") else None
@@ -229,7 +242,8 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
                     parts = fit_minibatch(problem, settings, start, show)
                 else:
                     check_functions(settings)
-                    parts = fit_convex(problem, settings, start, show)
+                    with spread(problem, client) as placed:
+                        parts = fit_convex(placed, settings, start, show)
                 self._take(problem, parts)
             self._total_weight = 1.0 / problem.reciprocal_total
             self.__dict__.pop("_stream", None)
@@ -271,7 +285,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         TrainingDivergedError
             When the loss stops being finite; the classifier is then as it was.
         """
-        with _unchanged_on_failure(self):
+        with unchanged_on_failure(self):
             settings = FitSettings.of(self)
             if settings.class_weight == "balanced":
                 msg = "`class_weight` must be a dict or None in partial_fit; got 'balanced', which needs all data."
@@ -380,15 +394,3 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         self.n_iter_ = problem.home.put(np.asarray([parts.n_iter], dtype=np.int32))
         self.history_, self.certificate_ = parts.history, parts.certificate
         self.status_, self.solver_ = parts.status, parts.solver
-
-
-@contextmanager
-def _unchanged_on_failure(estimator: Any) -> Iterator[None]:
-    """Give an estimator its attributes back when a fit raises."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        estimator.__dict__.clear()
-        estimator.__dict__.update(before)
-        raise

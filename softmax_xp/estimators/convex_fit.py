@@ -19,6 +19,7 @@ from softmax_xp.estimators.settings import AUTO, FitSettings
 from softmax_xp.kernels.precision import COMPUTE, can_be_rough, products
 from softmax_xp.losses.contract import CurvedLoss, Targets
 from softmax_xp.objectives import ConvexObjective, LinearObjective
+from softmax_xp.objectives.remote import RemoteChunks
 from softmax_xp.ops.labels import one_hot
 from softmax_xp.ops.linear import linear_logits
 from softmax_xp.solvers import SOLVERS, Solution, Solver, Status, choose_solver, minimise
@@ -167,12 +168,14 @@ def separates(linear: LinearObjective, params: LinearParams) -> bool:
         xp = array_namespace(distribution)
         if scalar(xp.min(xp.max(distribution, axis=1))) < 1.0:
             return False
-    smallest = math.inf
-    for rows, targets in linear.chunks(params.weight.shape[1]):
-        smallest = min(smallest, scalar(_smallest_margin(linear_logits(params, linear.rows(rows)), targets)))
-        if smallest <= 0.0:
-            return False
-    return True
+
+    def margin(chunk: tuple[Array, Targets]) -> float:
+        return scalar(_smallest_margin(linear_logits(params, linear.rows(chunk[0])), chunk[1]))
+
+    chunks = linear.chunks(params.weight.shape[1])
+    if isinstance(chunks, RemoteChunks):
+        return bool(min(linear.backend.map_chunks(margin, chunks)) > 0.0)
+    return all(margin(chunk) > 0.0 for chunk in chunks)
 
 
 def _smallest_margin(logits: Array, targets: Targets) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softmax_xp.backend import Backend, array_namespace, backend_of, scalar, to_host
+from softmax_xp.data.dask_source import on_host
 from softmax_xp.data.rows import place_of, select_rows, take_rows
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.devices import get_backend
@@ -194,7 +195,7 @@ def prepare_fit(
     if source is None:
         check_width(matrix, dtype_name)
     targeted = read_targets(y, matrix, classes=classes, known=known, name=type(estimator).__name__)
-    weight = read_sample_weight(sample_weight, matrix.shape[0])
+    weight = read_sample_weight(on_host(sample_weight), matrix.shape[0])
     class_weight = read_class_weight(settings.class_weight, targeted, weight, more_to_come=known is not None)
     n_classes = len(targeted.classes)
     loss: CurvedLoss = (

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softmax_xp.backend import Backend, backend_of
+from softmax_xp.data.dask_source import DaskSource, is_dask, on_host
 from softmax_xp.data.numpy_files import load_label_file
 from softmax_xp.data.open_source import open_source
 from softmax_xp.data.source import Source, is_source
@@ -47,6 +48,8 @@ def source_of(X: Any, *, target: str | None = None, feature_names: Sequence[str]
         raise InvalidValueError(msg)
     if isinstance(X, StreamedRows):
         return X.source
+    if is_dask(X):
+        return DaskSource.of(X)
     return X if is_source(X) else None
 
 
@@ -77,7 +80,7 @@ def source_and_labels(X: Any, y: Any, *, target: str | None = None) -> tuple[Sou
     if y is not None and target is not None:
         msg = f"`y` and `target` must not both be given; got labels and the column {target!r}. Pass one."
         raise InvalidValueError(msg)
-    source = source_of(X, target=target)
+    source, y = source_of(X, target=target), on_host(y)
     if isinstance(y, str | os.PathLike):
         return source, load_label_file(y)
     if source is None or y is not None:

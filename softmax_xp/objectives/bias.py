@@ -16,7 +16,7 @@ R. Sinkhorn, "Diagonal equivalence to matrices with prescribed row and column su
 
 __all__ = ["BiasProblem", "polished_bias"]
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from math import inf
 from typing import Any, cast, final
 
@@ -24,6 +24,7 @@ from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total
 from softmax_xp.objectives.linear import LinearObjective
+from softmax_xp.objectives.remote import joined
 from softmax_xp.ops.linear import along_axis, class_axis
 from softmax_xp.threads import Limits
 from softmax_xp.typing import Array, LinearParams
@@ -193,8 +194,8 @@ class BiasProblem:
         (total,) = self.backend.sum_chunks(mass_of, self._rows_and_targets(), self.limits)
         return total
 
-    def chunks(self) -> Iterator[tuple[Array, Targets, Array | None]]:
-        """Yield the data with their logits, where these are few enough to keep."""
+    def chunks(self) -> Iterable[tuple[Array, Targets, Array | None]]:
+        """Return the data with their logits, where these are few enough to keep."""
         self.passes += 0.5 if self._kept is None else 0.0
         if self._kept is None and self.keeps_logits:
             convert, chunks = self.linear.rows, self._rows_and_targets()
@@ -202,16 +203,19 @@ class BiasProblem:
                 lambda chunk: self.logits(convert(chunk[0], self.dtype)), chunks, self.limits
             )
             self._kept = list(logits_of)
-        for number, (rows, targets) in enumerate(self._rows_and_targets()):
-            yield rows, self._targets(targets), None if self._kept is None else self._kept[number]
+
+        def join(chunk: tuple[Array, Targets], kept: Array | None) -> tuple[Array, Targets, Array | None]:
+            return chunk[0], self._targets(chunk[1]), kept
+
+        return joined(self._rows_and_targets(), self._kept, join)
 
     @property
     def limits(self) -> Limits:
         """What memory has room for while the data are read."""
         return self.linear.limits(self.n_columns, dtype=self.dtype, copies=_COPIES)
 
-    def _rows_and_targets(self) -> Iterator[tuple[Array, Targets]]:
-        """Yield the data, cut the same way for as long as logits are kept."""
+    def _rows_and_targets(self) -> Iterable[tuple[Array, Targets]]:
+        """Return the data, cut the same way for as long as logits are kept."""
         return self.linear.chunks(self.n_columns, dtype=self.dtype, copies=_COPIES, kept=self.keeps_logits)
 
     def _targets(self, targets: Targets) -> Targets:

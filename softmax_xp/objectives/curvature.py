@@ -11,12 +11,13 @@ Hessian: ``d_i = V' x_i`` are the changes of the logits, and ``X' (mass * (p * d
 
 __all__ = ["LinearCurvature"]
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, final
 
 from softmax_xp.backend import array_namespace
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.metric_sums import metric_of_rows
+from softmax_xp.objectives.remote import joined
 from softmax_xp.objectives.surrogate import DiagonalSurrogate, KroneckerSurrogate, hessian_of_rows, surrogate_of_rows
 from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
 from softmax_xp.solvers.contract import Metric
@@ -150,8 +151,8 @@ class LinearCurvature:
             return scale
         return (mass * scale)[None, :] if self.axis == 0 else (mass * scale)[:, None]
 
-    def _chunks(self) -> Iterator[tuple[Array, Targets, Array | None]]:
-        """Yield the data with the probabilities where they are few enough to keep; keep them at the first time."""
+    def _chunks(self) -> Iterable[tuple[Array, Targets, Array | None]]:
+        """Return the data with the probabilities where they are few enough to keep; keep them at the first time."""
         objective = self.objective
         linear, n_columns = objective.linear, objective.n_columns
         keeps = linear.keeps_logits(n_columns, linear.itemsize)
@@ -162,5 +163,4 @@ class LinearCurvature:
                 objective.backend.map_chunks(lambda chunk: self._probabilities(rows_of(chunk[0])), chunks, limits)
             )
             objective.passes += 0.5
-        for number, (rows, targets) in enumerate(linear.chunks(n_columns, kept=keeps)):
-            yield rows, targets, None if self._kept is None else self._kept[number]
+        return joined(linear.chunks(n_columns, kept=keeps), self._kept, lambda chunk, kept: (*chunk, kept))

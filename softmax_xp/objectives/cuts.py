@@ -6,18 +6,21 @@ part of the gradient that is as large as the weight. Either are cut further wher
 asks for it.
 """
 
-__all__ = ["PassPlan", "cut_rows", "footprint_of", "plan_pass", "rows_at_once"]
+__all__ = ["Cuts", "PassPlan", "chunks_here", "cut_rows", "footprint_of", "plan_pass", "rows_at_once"]
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from softmax_xp.data.rows import row_chunks
 from softmax_xp.data.sparse import balanced_slices, chunk_count, is_sparse
 from softmax_xp.data.streamed import is_streamed
+from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.footprint import logits_copies
 from softmax_xp.ops.linear import chunk_rows, class_axis, row_slices
 from softmax_xp.ops.memory import Footprint, least_budget, plan_chunks
 from softmax_xp.penalties import L2
 from softmax_xp.threads import UNLIMITED, Limits
+from softmax_xp.typing import Array
 
 if TYPE_CHECKING:
     from softmax_xp.objectives.linear import LinearObjective
@@ -27,6 +30,17 @@ if TYPE_CHECKING:
 _BUDGET_ROWS = 8192
 # Rows on their way from storage to an accelerator have pinned memory of the host as well.
 _STREAMED_BYTES = 1 << 26
+
+
+class Cuts(NamedTuple):
+    """What :meth:`~softmax_xp.objectives.LinearObjective.chunks` was asked for."""
+
+    n_classes: int
+    every: int
+    dense: bool
+    dtype: Any
+    copies: int | None
+    kept: bool
 
 
 class PassPlan(NamedTuple):
@@ -148,6 +162,44 @@ def cut_rows(linear: "LinearObjective", parts: list[slice] | None, rows: int) ->
         for part in parts
         for piece in row_slices(part.stop - part.start, rows)
     ]
+
+
+def chunks_here(linear: "LinearObjective", cuts: Cuts) -> Iterator[tuple[Array, Targets]]:
+    """Yield the chunks of some data, read by this process.
+
+    Parameters
+    ----------
+    linear : LinearObjective
+        Whose data.
+    cuts : Cuts
+        What :meth:`~softmax_xp.objectives.LinearObjective.chunks` was asked for.
+
+    Yields
+    ------
+    rows : array, sparse array or StreamedChunk, of shape (some, n_features)
+        As they are stored.
+    targets : Targets
+        Theirs.
+    """
+    n_classes, every, dense, dtype, copies, kept = cuts
+    labels, distribution, weight, sample_weight, class_weight = linear.targets
+    plan = plan_pass(linear, n_classes, dense=dense, dtype=dtype, copies=copies)
+    found = cut_rows(linear, plan.parts, every * (plan.rows if kept else linear.ceiling.lowered(plan.rows)))
+    parts = [part if every == 1 else slice(part.start, part.stop, every) for part in found]
+    if parts == [slice(0, labels.shape[0])]:
+        yield linear.X, linear.targets
+        return
+    for part, rows in zip(parts, row_chunks(linear.X, parts), strict=True):
+        yield (
+            rows,
+            Targets(
+                labels[part],
+                None if distribution is None else distribution[part, :],
+                None if weight is None else weight[part],
+                None if sample_weight is None else sample_weight[part],
+                class_weight,
+            ),
+        )
 
 
 def rows_at_once(linear: "LinearObjective", n_columns: int) -> int:

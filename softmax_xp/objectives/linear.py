@@ -16,18 +16,18 @@ a pass that meets it begins anew with half as many rows.
 
 __all__ = ["BatchTerms", "LinearObjective", "batch_terms", "penalised_gradient"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
 from softmax_xp.backend import Backend, array_namespace, backend_of, scalar
-from softmax_xp.data.rows import row_chunks
 from softmax_xp.data.sparse import in_float, is_sparse
-from softmax_xp.data.streamed import loaded
+from softmax_xp.data.streamed import StreamedRows, loaded
 from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
-from softmax_xp.objectives.cuts import cut_rows, footprint_of, plan_pass, rows_at_once
+from softmax_xp.objectives.cuts import Cuts, chunks_here, footprint_of, plan_pass, rows_at_once
 from softmax_xp.objectives.footprint import COPIES
 from softmax_xp.objectives.one_read import sums_in_one_read
+from softmax_xp.objectives.remote import RemoteChunks
 from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
 from softmax_xp.ops.memory import RowCeiling, check_memory_budget, shrinking
 from softmax_xp.penalties import Penalty
@@ -184,11 +184,13 @@ class LinearObjective:
         bool
             Whether it takes 8 MB, or at most a sixteenth of dense data and 256 MB, in bytes; beside sparse data, which
             may be smaller than a few vectors of coefficients, whether it takes no more than eight of those. Never more
-            than a quarter of a memory budget.
+            than a quarter of a memory budget, and never of data in other processes.
         """
         shape: tuple[int, int] = self.X.shape
         n_samples, n_features = shape
         n_bytes = n_samples * n_columns * itemsize
+        if isinstance(self.X, StreamedRows) and self.X.engine is not None:
+            return False  # the chunks are in other processes, and so would their logits be
         if self.memory_budget is not None and n_bytes > self.memory_budget // 4:
             return False
         if n_bytes <= _SMALL_BYTES:
@@ -296,8 +298,8 @@ class LinearObjective:
         dtype: Any = None,
         copies: int | None = COPIES,
         kept: bool = False,
-    ) -> Iterator[tuple[Array, Targets]]:
-        """Yield the data in row chunks that fit the cache, and the memory budget, each as it is stored.
+    ) -> Iterable[tuple[Array, Targets]]:
+        """Return the data in row chunks that fit the cache, and the memory budget, each as it is stored.
 
         Parameters
         ----------
@@ -315,31 +317,15 @@ class LinearObjective:
             Whether the caller keeps something small of each chunk for another pass: the cuts then are the same in both,
             even if memory ended in between.
 
-        Yields
-        ------
-        rows : array, sparse array or StreamedChunk, of shape (some, n_features)
-            For :meth:`rows`.
-        targets : Targets
-            Theirs.
+        Returns
+        -------
+        iterable of (rows, targets)
+            Rows are an array, sparse array or StreamedChunk of shape (some, n_features), for :meth:`rows`. Data in
+            other processes are a :class:`~softmax_xp.objectives.remote.RemoteChunks`.
         """
-        labels, distribution, weight, sample_weight, class_weight = self.targets
-        plan = plan_pass(self, n_classes, dense=dense, dtype=dtype, copies=copies)
-        cuts = cut_rows(self, plan.parts, every * (plan.rows if kept else self.ceiling.lowered(plan.rows)))
-        parts = [part if every == 1 else slice(part.start, part.stop, every) for part in cuts]
-        if parts == [slice(0, labels.shape[0])]:
-            yield self.X, self.targets
-            return
-        for part, rows in zip(parts, row_chunks(self.X, parts), strict=True):
-            yield (
-                rows,
-                Targets(
-                    labels[part],
-                    None if distribution is None else distribution[part, :],
-                    None if weight is None else weight[part],
-                    None if sample_weight is None else sample_weight[part],
-                    class_weight,
-                ),
-            )
+        cuts = Cuts(n_classes, every, dense, dtype, copies, kept)
+        is_elsewhere = isinstance(self.X, StreamedRows) and self.X.engine is not None
+        return RemoteChunks(self, cuts) if is_elsewhere else chunks_here(self, cuts)
 
     def limits(self, n_classes: int, *, dense: bool = False, dtype: Any = None, copies: int | None = COPIES) -> Limits:
         """Return how many chunks may be worked on at once, and how many partial sums there may be.

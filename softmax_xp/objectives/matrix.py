@@ -3,11 +3,12 @@
 
 __all__ = ["HessianMatrix"]
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, final
 
 from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.losses.contract import Targets
+from softmax_xp.objectives.remote import RemoteChunks, joined
 from softmax_xp.threads import Limits
 from softmax_xp.typing import Array
 
@@ -106,14 +107,14 @@ class HessianMatrix:
         xp = array_namespace(self.identity)
         return xp.astype(self.objective.features(rows), self.dtype, copy=False)
 
-    def _chunks(self) -> Iterator[tuple[tuple[Array, Targets], Array | None]]:
-        """Yield the data in chunks whose outer products stay in the cache, with the features of small data."""
+    def _chunks(self) -> Iterable[tuple[tuple[Array, Targets], Array | None]]:
+        """Return the data in chunks whose outer products stay in the cache, with the features of small data."""
         linear, columns = self.objective.linear, self._columns()
         if self._kept is None and 8 * linear.X.shape[0] * self.n_rows <= _KEPT_BYTES:
             chunks = linear.chunks(columns, dense=True, kept=True)
-            self._kept = [self._features(linear.rows(rows)) for rows, _ in chunks]
-        for number, chunk in enumerate(linear.chunks(columns, dense=True, kept=True)):
-            yield chunk, None if self._kept is None else self._kept[number]
+            if not isinstance(chunks, RemoteChunks):
+                self._kept = [self._features(linear.rows(rows)) for rows, _ in chunks]
+        return joined(linear.chunks(columns, dense=True, kept=True), self._kept, lambda chunk, kept: (chunk, kept))
 
     def _columns(self) -> int:
         """Return how many columns of logits would take as much for each row as the outer products do."""

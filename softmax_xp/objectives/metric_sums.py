@@ -3,7 +3,7 @@
 
 __all__ = ["drawn", "metric_of_rows"]
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from softmax_xp.backend import array_namespace, backend_of, scalar
@@ -254,7 +254,7 @@ class _Builder:
             metric = self._centre(metric, xp.sqrt((shared + ridge) / (squares * scale + ridge)))
         return self._shifted(metric)
 
-    def _chunks(self) -> Iterator[tuple[Array, Targets]]:
+    def _chunks(self) -> Iterable[tuple[Array, Targets]]:
         return self.linear.chunks(max(self.n_features, self.n_columns), every=self.every, dense=True)
 
     def _limits(self) -> Limits:

@@ -199,13 +199,13 @@ def test_the_first_read_of_a_row_checks_it(value, text):
 
 def test_rows_are_checked_once(monkeypatch):
     rows, checks = streamed_rows(), []
-    check = rows._check
-    monkeypatch.setattr(rows, "_check", lambda *given: checks.append(1) or check(*given))
+    check = streamed.check_rows
+    monkeypatch.setattr(streamed, "check_rows", lambda *given: checks.append(1) or check(*given))
     for part in (slice(0, 10), slice(0, 10), slice(2, 8, 3), slice(5, 20), slice(0, 20)):
         rows.read(part)
     assert len(checks) == 2
     whole_numbers = streamed_rows(ArraySource(np.zeros((3, 2), dtype=np.int16)))
-    monkeypatch.setattr(whole_numbers, "_check", None)
+    monkeypatch.setattr(streamed, "check_rows", None)
     whole_numbers.read(slice(0, 3))
 
 

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Passes over the data by the workers of a Dask cluster: one task for each worker and pass.
+
+Each shard is a future of a pure task, so that the scheduler can load a lost one anew; scattered data could not be, and
+actors neither. A pass is one task for each worker, over the shards that it holds. A task may move to another worker
+when its own dies, with its shards: so a death costs what is loaded and computed anew. Tasks of one shard each would
+cost some milliseconds each, whatever they do.
+
+Only the stable core of ``distributed`` is used: submit, who_has, scheduler_info and futures.
+"""
+
+__all__ = ["DaskEngine"]
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, final
+
+from softmax_xp.backend import Backend
+from softmax_xp.distributed.packing import pack
+from softmax_xp.distributed.serial import combine, in_order
+from softmax_xp.distributed.shards import Answer, ShardPlan, ShardSpec, balanced, load_shard, results_over, sum_over
+from softmax_xp.distributed.workers import Worker, cluster_errors, workers_of
+from softmax_xp.errors import WorkerLostError
+from softmax_xp.objectives.remote import ShardPass
+
+# How often whoever waits looks whether there is something to wait for, in seconds.
+_LOOK = 1.0
+# How old the list of workers may be.
+_FRESH = 2.0
+_RETRIES = 2
+
+
+@final
+class DaskEngine:
+    """Holds the shards of some data on a Dask cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to it.
+    plan : ShardPlan
+        Which shards there are.
+    specs : list of ShardSpec
+        How to load them.
+    backend : Backend
+        Where sums are wanted.
+    blocks : list of Future, optional
+        The rows of the shards, where they are blocks of a Dask array.
+    patience : float, default: 60.0
+        How long to wait, in seconds, while the cluster has no worker, or only ones whose memory is full.
+    timeout : float, default: 600.0
+        How long to wait for one pass, in seconds, while all workers seem well.
+
+    Attributes
+    ----------
+    passes : int
+        How many passes were made.
+    seconds : float
+        How long they took.
+    worked : float
+        How long the workers computed, in seconds of one worker.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        plan: ShardPlan,
+        specs: list[ShardSpec],
+        backend: Backend,
+        *,
+        blocks: list[Any] | None = None,
+        patience: float = 60.0,
+        timeout: float = 600.0,
+    ) -> None:
+        self.client, self.plan, self.backend = client, plan, backend
+        self.patience, self.timeout = patience, timeout
+        self.passes, self.seconds, self.worked = 0, 0.0, 0.0
+        self._workers = self._look()
+        self._looked = time.monotonic()
+        self._shares: list[tuple[Worker, list[int]]] = []
+        self._shards = self._load(specs, blocks)
+
+    def sum_of(self, work: ShardPass) -> tuple[Any, ...]:
+        """Return the sum over all shards."""
+        return combine(self._pass(sum_over, work), self.plan, self.backend)
+
+    def results_of(self, work: ShardPass) -> list[Any]:
+        """Return the results for all chunks."""
+        return in_order(self._pass(results_over, work), self.plan, self.backend)
+
+    def release(self) -> None:
+        """Let the cluster forget the shards."""
+        for shard in self._shards:
+            with suppress(Exception):  # the cluster may be gone, and all its memory with it
+                shard.release()
+        self._shards = []
+
+    def _load(self, specs: list[ShardSpec], blocks: list[Any] | None) -> list[Any]:
+        """Ask for the shards, some of each worker; neighbours are asked of one."""
+        futures: list[Any] = []
+        for worker, numbers in zip(self._workers, balanced(len(specs), len(self._workers)), strict=True):
+            for number in numbers:
+                block = () if blocks is None else (blocks[number],)
+                # The blocks of an array are where they are.
+                where: dict[str, Any] = {} if blocks else {"workers": [worker.address], "allow_other_workers": True}
+                futures.append(
+                    self.client.submit(load_shard, specs[number], *block, pure=False, retries=_RETRIES, **where)
+                )
+        return futures
+
+    def _pass(self, function: Callable[..., Answer], work: ShardPass) -> list[Answer]:
+        """Let each worker do its share of a pass."""
+        start, payload = time.monotonic(), pack(work)
+        tasks: list[tuple[Any, list[int]]] = []
+        with self._cancelling(tasks), cluster_errors(self._describe(range(self.plan.n_shards))):
+            for worker, numbers in self._dealt():
+                shards = [self._shards[number] for number in numbers]
+                task = self.client.submit(
+                    function,
+                    payload,
+                    self.plan.n_shards,
+                    shards,
+                    worker.threads,
+                    workers=[worker.address],
+                    allow_other_workers=True,
+                    retries=_RETRIES,
+                    pure=False,
+                )
+                tasks.append((task, numbers))
+        answers = []
+        with self._cancelling(tasks):
+            for task, numbers in tasks:
+                with cluster_errors(self._describe(numbers)):
+                    answers.append(self._wait(task, numbers, start))
+        seconds = time.monotonic() - start
+        if seconds > _FRESH:
+            self._looked = 0.0  # something may have happened
+        self.passes += 1
+        if self.passes > 1:  # the first one waits for the shards to be loaded
+            self.seconds += seconds
+            self.worked += sum(answer.seconds for answer in answers)
+        return answers
+
+    def _wait(self, task: Any, numbers: list[int], start: float) -> Answer:
+        """Return the answer of a task; look every now and then whether there can be one."""
+        idle_since: float | None = None
+        while True:
+            try:
+                answer: Answer = task.result(timeout=_LOOK)
+            except TimeoutError:
+                now = time.monotonic()
+                able = [worker for worker in self._look() if not worker.is_full]
+                idle_since = None if able else (idle_since or now)
+                if idle_since is not None and now - idle_since > self.patience:
+                    msg = (
+                        f"The cluster must have workers with free memory; for {self.patience:g} s it had none, and "
+                        f"{self._describe(numbers)} were waited for. Add workers, or give them more memory."
+                    )
+                    raise WorkerLostError(msg) from None
+                if now - start > self.timeout:
+                    msg = (
+                        f"A pass must end within {self.timeout:g} s; {self._describe(numbers)} were still waited for, "
+                        "though there are workers. One of them may hang, or read from storage that does."
+                    )
+                    raise WorkerLostError(msg) from None
+            else:
+                return answer
+
+    @contextmanager
+    def _cancelling(self, tasks: list[tuple[Any, list[int]]]) -> Iterator[None]:
+        """Let the cluster drop what nobody waits for any more, such as after Ctrl-C."""
+        try:
+            yield
+        except BaseException:
+            for task, _ in tasks:
+                with suppress(Exception):
+                    task.release()
+            raise
+
+    def _look(self) -> list[Worker]:
+        """Return the workers that there are."""
+        return workers_of(self.client)
+
+    def _dealt(self) -> list[tuple[Worker, list[int]]]:
+        """Return which worker is to go over which shards: those that it holds, as far as the work is even."""
+        now = time.monotonic()
+        if self._shares and now - self._looked < _FRESH:
+            return self._shares
+        workers = self._look()
+        deadline = now + self.patience
+        while not workers and time.monotonic() < deadline:
+            time.sleep(0.1)
+            workers = self._look()
+        if not workers:
+            msg = f"The cluster must have a worker; for {self.patience:g} s there was none. Add workers, and fit again."
+            raise WorkerLostError(msg)
+        self._looked = time.monotonic()
+        if not self._shares or {worker.address for worker in workers} != {worker.address for worker, _ in self._shares}:
+            self._shares = self._even_shares(workers)
+        return self._shares
+
+    def _even_shares(self, workers: list[Worker]) -> list[tuple[Worker, list[int]]]:
+        """Deal the shards out: each to who holds it, unless that one has more than its part."""
+        holders = self.client.who_has(self._shards) if self.passes else {}
+        most = -(-self.plan.n_shards // len(workers))
+        shares: dict[str, list[int]] = {worker.address: [] for worker in workers}
+        waiting = []
+        for number, shard in enumerate(self._shards):
+            own = [shares[address] for address in holders.get(shard.key, ()) if address in shares]
+            share = min(own, key=len, default=None)
+            if share is None or len(share) >= most:
+                waiting.append(number)
+            else:
+                share.append(number)
+        for numbers in shares.values():
+            room = most - len(numbers)
+            numbers[:] = sorted(numbers + waiting[:room])
+            waiting = waiting[room:]
+        return [(worker, shares[worker.address]) for worker in workers if shares[worker.address]]
+
+    def _describe(self, numbers: Any) -> str:
+        """Name some shards, and when they were needed."""
+        first, last = min(numbers), max(numbers)
+        rows = f"rows {self.plan.bounds[first]} to {self.plan.bounds[last + 1] - 1}"
+        return f"shards {first} to {last} ({rows}) in pass {self.passes + 1} over the data"
