@@ -14,13 +14,14 @@ __all__ = ["DaskEngine"]
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, final
 
 from softmax_xp.backend import Backend
 from softmax_xp.distributed.packing import pack
 from softmax_xp.distributed.serial import combine, in_order
 from softmax_xp.distributed.shards import Answer, ShardPlan, ShardSpec, balanced, load_shard, results_over, sum_over
-from softmax_xp.distributed.workers import Worker, cluster_errors, workers_of
+from softmax_xp.distributed.workers import Worker, cluster_errors, killed, workers_of
 from softmax_xp.errors import WorkerLostError
 from softmax_xp.objectives.remote import ShardPass
 
@@ -29,6 +30,18 @@ _LOOK = 1.0
 # How old the list of workers may be.
 _FRESH = 2.0
 _RETRIES = 2
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """The share of one worker in a pass."""
+
+    function: Callable[..., Answer]
+    payload: bytes
+    worker: Worker
+    numbers: list[int]  # of the shards
+    future: Any = None
+    rescues: int = 0
 
 
 @final
@@ -76,10 +89,11 @@ class DaskEngine:
         self.client, self.plan, self.backend = client, plan, backend
         self.patience, self.timeout = patience, timeout
         self.passes, self.seconds, self.worked = 0, 0.0, 0.0
-        self._workers = self._look()
+        self._workers = workers_of(self.client)
         self._looked = time.monotonic()
         self._shares: list[tuple[Worker, list[int]]] = []
-        self._shards = self._load(specs, blocks)
+        self._specs, self._blocks = specs, blocks
+        self._shards = self._load()
 
     def sum_of(self, work: ShardPass) -> tuple[Any, ...]:
         """Return the sum over all shards."""
@@ -96,43 +110,33 @@ class DaskEngine:
                 shard.release()
         self._shards = []
 
-    def _load(self, specs: list[ShardSpec], blocks: list[Any] | None) -> list[Any]:
+    def _load(self) -> list[Any]:
         """Ask for the shards, some of each worker; neighbours are asked of one."""
-        futures: list[Any] = []
-        for worker, numbers in zip(self._workers, balanced(len(specs), len(self._workers)), strict=True):
-            for number in numbers:
-                block = () if blocks is None else (blocks[number],)
-                # The blocks of an array are where they are.
-                where: dict[str, Any] = {} if blocks else {"workers": [worker.address], "allow_other_workers": True}
-                futures.append(
-                    self.client.submit(load_shard, specs[number], *block, pure=False, retries=_RETRIES, **where)
-                )
-        return futures
+        shares = zip(self._workers, balanced(self.plan.n_shards, len(self._workers)), strict=True)
+        return [self._load_one(number, worker) for worker, numbers in shares for number in numbers]
+
+    def _load_one(self, number: int, worker: Worker | None = None) -> Any:
+        """Ask for one shard. The blocks of an array are where they are."""
+        block = () if self._blocks is None else (self._blocks[number],)
+        where: dict[str, Any] = {}
+        if worker is not None and self._blocks is None:
+            where = {"workers": [worker.address], "allow_other_workers": True}
+        return self.client.submit(load_shard, self._specs[number], *block, pure=False, retries=_RETRIES, **where)
 
     def _pass(self, function: Callable[..., Answer], work: ShardPass) -> list[Answer]:
         """Let each worker do its share of a pass."""
         start, payload = time.monotonic(), pack(work)
-        tasks: list[tuple[Any, list[int]]] = []
-        with self._cancelling(tasks), cluster_errors(self._describe(range(self.plan.n_shards))):
-            for worker, numbers in self._dealt():
-                shards = [self._shards[number] for number in numbers]
-                task = self.client.submit(
-                    function,
-                    payload,
-                    self.plan.n_shards,
-                    shards,
-                    worker.threads,
-                    workers=[worker.address],
-                    allow_other_workers=True,
-                    retries=_RETRIES,
-                    pure=False,
-                )
-                tasks.append((task, numbers))
-        answers = []
+        answers, tasks = list[Answer](), list[_Task]()
         with self._cancelling(tasks):
-            for task, numbers in tasks:
-                with cluster_errors(self._describe(numbers)):
-                    answers.append(self._wait(task, numbers, start))
+            with cluster_errors(self._describe(range(self.plan.n_shards))):
+                dealt = self._dealt()
+                tasks.extend(_Task(function, payload, worker, numbers) for worker, numbers in dealt)
+                for task in tasks:
+                    self._submit(task)
+            there = {worker.address for worker, _ in dealt}
+            for task in tasks:
+                with cluster_errors(self._describe(task.numbers)):
+                    answers.append(self._wait(task, start, there))
         seconds = time.monotonic() - start
         if seconds > _FRESH:
             self._looked = 0.0  # something may have happened
@@ -142,56 +146,86 @@ class DaskEngine:
             self.worked += sum(answer.seconds for answer in answers)
         return answers
 
-    def _wait(self, task: Any, numbers: list[int], start: float) -> Answer:
+    def _submit(self, task: _Task) -> None:
+        """Send one worker its share of a pass."""
+        shards = [self._shards[number] for number in task.numbers]
+        task.future = self.client.submit(
+            task.function,
+            task.payload,
+            self.plan.n_shards,
+            shards,
+            task.worker.threads,
+            workers=[task.worker.address],
+            allow_other_workers=True,
+            retries=_RETRIES,
+            pure=False,
+        )
+
+    def _wait(self, task: _Task, start: float, there: set[str]) -> Answer:
         """Return the answer of a task; look every now and then whether there can be one."""
         idle_since: float | None = None
         while True:
             try:
-                answer: Answer = task.result(timeout=_LOOK)
+                answer: Answer = task.future.result(timeout=_LOOK)
             except TimeoutError:
-                now = time.monotonic()
-                able = [worker for worker in self._look() if not worker.is_full]
+                now, what = time.monotonic(), self._describe(task.numbers)
+                able = [worker for worker in workers_of(self.client) if not worker.is_full]
                 idle_since = None if able else (idle_since or now)
                 if idle_since is not None and now - idle_since > self.patience:
                     msg = (
                         f"The cluster must have workers with free memory; for {self.patience:g} s it had none, and "
-                        f"{self._describe(numbers)} were waited for. Add workers, or give them more memory."
+                        f"{what} were waited for. Add workers, or give them more memory."
                     )
                     raise WorkerLostError(msg) from None
                 if now - start > self.timeout:
                     msg = (
-                        f"A pass must end within {self.timeout:g} s; {self._describe(numbers)} were still waited for, "
-                        "though there are workers. One of them may hang, or read from storage that does."
+                        f"A pass must end within {self.timeout:g} s; {what} were still waited for, though there are "
+                        "workers. One of them may hang, or read from storage that does."
                     )
                     raise WorkerLostError(msg) from None
+                if able and there.isdisjoint(worker.address for worker in able):
+                    self._rescue(task, able)
+                    there = {worker.address for worker in able}
             else:
                 return answer
 
+    def _rescue(self, task: _Task, workers: list[Worker]) -> None:
+        """Ask anew after all workers have been replaced.
+
+        The scheduler moves a task away from a worker that died, to any other. Where there was none at that moment, it
+        waits for the old address, though told that others are allowed.
+        """
+        task.rescues += 1
+        if task.rescues > _RETRIES:
+            raise WorkerLostError(killed(self._describe(task.numbers)))
+        for number in task.numbers:
+            if self._shards[number].status != "finished":
+                self._shards[number] = self._load_one(number)
+        task.future.release()
+        task.worker = workers[task.numbers[0] * len(workers) // self.plan.n_shards]
+        self._submit(task)
+
     @contextmanager
-    def _cancelling(self, tasks: list[tuple[Any, list[int]]]) -> Iterator[None]:
+    def _cancelling(self, tasks: list[_Task]) -> Iterator[None]:
         """Let the cluster drop what nobody waits for any more, such as after Ctrl-C."""
         try:
             yield
         except BaseException:
-            for task, _ in tasks:
+            for task in tasks:
                 with suppress(Exception):
-                    task.release()
+                    task.future.release()
             raise
-
-    def _look(self) -> list[Worker]:
-        """Return the workers that there are."""
-        return workers_of(self.client)
 
     def _dealt(self) -> list[tuple[Worker, list[int]]]:
         """Return which worker is to go over which shards: those that it holds, as far as the work is even."""
         now = time.monotonic()
         if self._shares and now - self._looked < _FRESH:
             return self._shares
-        workers = self._look()
+        workers = workers_of(self.client)
         deadline = now + self.patience
         while not workers and time.monotonic() < deadline:
             time.sleep(0.1)
-            workers = self._look()
+            workers = workers_of(self.client)
         if not workers:
             msg = f"The cluster must have a worker; for {self.patience:g} s there was none. Add workers, and fit again."
             raise WorkerLostError(msg)

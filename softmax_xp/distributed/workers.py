@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The workers of a Dask cluster: who they are, whether they fit the client, and what their failures mean."""
 
-__all__ = ["Worker", "check_cluster", "cluster_errors", "workers_of"]
+__all__ = ["Worker", "check_cluster", "cluster_errors", "killed", "workers_of"]
 
 import platform
 from collections.abc import Iterator
@@ -85,14 +85,30 @@ def cluster_errors(what: str) -> Iterator[None]:
     except SoftmaxXPError:
         raise
     except KilledWorker as error:
-        msg = (
-            f"Workers must live through a pass; several died, one after the other, at {what}. Most often it is memory: "
-            f"give workers more of it, or use more workers. {error}"
-        )
+        msg = f"{killed(what)} {error}"
         raise WorkerLostError(msg) from error
     except CancelledError as error:
         msg = f"The cluster must last as long as the fit; it gave up {what}: {error}. Connect anew, and fit again."
         raise WorkerLostError(msg) from error
+
+
+def killed(what: str) -> str:
+    """Say that workers die whenever they come to something.
+
+    Parameters
+    ----------
+    what : str
+        Which shards.
+
+    Returns
+    -------
+    str
+        For a WorkerLostError.
+    """
+    return (
+        f"Workers must live through a pass; several died, one after the other, at {what}. Most often it is memory: "
+        "give workers more of it, or use more workers."
+    )
 
 
 def facts_here(device: str) -> dict[str, str]:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Workers that are processes, and what happens to them. A watchdog in each test turns a hang into a failure."""
+
+import faulthandler
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import softmax_xp as sx
+from softmax_xp.data.open_source import open_source
+from softmax_xp.distributed import on_cluster
+from softmax_xp.distributed.workers import workers_of
+from softmax_xp.errors import DataChangedError, InvalidValueError, ShardError, WorkerLostError
+from tests.distributed.conftest import cluster_of
+from tests.distributed.problems import SHARD_ROWS, fit, linear_over, samples, serially
+
+pytest.importorskip("distributed", reason="Dask is not installed")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::softmax_xp.errors.SmallDataWarning"),
+    pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL"),
+]
+
+
+@pytest.fixture(autouse=True)
+def watchdog():
+    faulthandler.dump_traceback_later(90, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with cluster_of(2, processes=True) as client:
+        yield client
+
+
+class Killing:
+    """A source in which some process dies when a row is read, once or each time."""
+
+    name, labels, feature_names, target_name = "deadly", None, None, None
+
+    def __init__(self, X, error=None):
+        self.X, self.shape, self.dtype, self.error = X, X.shape, X.dtype, error
+
+    def read_into(self, start, out):
+        if start >= 500:
+            if self.error is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise self.error
+        out[...] = self.X[start : start + len(out)]
+
+
+def kill(client, address):
+    pid = client.submit(os.getpid, workers=[address], pure=False).result(timeout=30)
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def test_a_killed_worker_costs_time_and_no_bit(tmp_path, processes):
+    linear = linear_over(tmp_path)
+    expected, killed = fit(serially(linear)), []
+
+    def report(row):
+        if row["iteration"] == 3:
+            killed.append(kill(processes, workers_of(processes)[0].address))
+
+    start = time.monotonic()
+    with on_cluster(linear, processes, shard_rows=SHARD_ROWS) as placed:
+        found = fit(placed, report=report)
+        shares = [numbers for _, numbers in placed.X.engine._shares]
+    assert len(killed) == 1
+    assert found.point.tobytes() == expected.point.tobytes()
+    assert sorted(number for numbers in shares for number in numbers) == list(range(12))
+    assert time.monotonic() - start < 30.0
+
+
+def test_one_worker_and_two_give_the_same_bits(tmp_path, processes):
+    linear = linear_over(tmp_path)
+    processes.wait_for_workers(2, timeout=30)
+    with on_cluster(linear, processes, shard_rows=SHARD_ROWS) as placed:
+        two = fit(placed, "newton-cholesky")
+        assert len(placed.X.engine._shares) == 2
+    with cluster_of(1) as alone, on_cluster(linear, alone, shard_rows=SHARD_ROWS) as placed:
+        one = fit(placed, "newton-cholesky")
+    assert one.point.tobytes() == two.point.tobytes()
+    assert one.certificate == two.certificate
+
+
+def test_shards_are_spread_again_when_a_worker_is_back(tmp_path, processes):
+    linear = linear_over(tmp_path)
+    processes.wait_for_workers(2, timeout=30)
+    with on_cluster(linear, processes, shard_rows=SHARD_ROWS) as placed:
+        fit(placed)
+        kill(processes, workers_of(processes)[0].address)
+        fit(placed)
+        processes.wait_for_workers(2, timeout=30)
+        placed.X.engine._looked = 0.0
+        fit(placed)
+        assert [len(numbers) for _, numbers in placed.X.engine._shares] == [6, 6]
+
+
+def test_a_file_that_is_gone_is_named(tmp_path, processes):
+    X, y = samples()
+    np.save(tmp_path / "gone.npy", X)
+    source = open_source(tmp_path / "gone.npy")
+    (tmp_path / "gone.npy").unlink()
+    with pytest.raises(DataChangedError, match=r"gone\.npy, which is gone"):
+        sx.SoftmaxClassifier().fit(source, y, client=processes)
+
+
+def test_a_loader_that_raises_is_told_with_its_rows(processes):
+    X, y = samples()
+    with pytest.raises(ShardError, match=r"rows 512 to 767 of deadly raised OSError: disk on fire"):
+        sx.SoftmaxClassifier().fit(Killing(X, OSError("disk on fire")), y, client=processes)
+
+
+def test_a_loader_without_memory_is_told_with_its_rows(processes):
+    X, y = samples()
+    with pytest.raises(ShardError, match=r"must have memory for its shards; it ended while rows 512 to 767"):
+        sx.SoftmaxClassifier().fit(Killing(X, MemoryError()), y, client=processes)
+
+
+def test_values_that_are_no_numbers_are_named_by_their_rows(tmp_path, processes):
+    X, y = samples()
+    X[1234, 3] = np.nan
+    np.save(tmp_path / "X.npy", X)
+    with pytest.raises(InvalidValueError, match=r"got NaN at row 1234, column 3 of .*X\.npy"):
+        sx.SoftmaxClassifier().fit(tmp_path / "X.npy", y, client=processes)
+
+
+def test_a_shard_that_kills_each_worker_ends_the_fit(processes):
+    X, y = samples()
+    with pytest.raises(WorkerLostError, match=r"several died, one after the other, at shards .* in pass 1 over the"):
+        sx.SoftmaxClassifier().fit(Killing(X), y, client=processes)
+    processes.wait_for_workers(2, timeout=60)
+
+
+def test_a_cluster_without_workers_is_no_endless_wait(tmp_path, monkeypatch):
+    with cluster_of(1) as client, on_cluster(linear_over(tmp_path), client, shard_rows=SHARD_ROWS) as placed:
+        fit(placed)
+        placed.X.engine.patience, placed.X.engine._looked = 0.5, 0.0
+        client.cluster.scale(0)
+        while workers_of(client):
+            time.sleep(0.05)
+        with pytest.raises(WorkerLostError, match=r"must have a worker; for 0.5 s there was none"):
+            fit(placed)
+
+
+def test_a_cluster_that_is_replaced_whole_goes_on(tmp_path):
+    linear = linear_over(tmp_path)
+    with cluster_of(1, processes=True) as client, on_cluster(linear, client, shard_rows=SHARD_ROWS) as placed:
+        first = fit(placed)
+        kill(client, workers_of(client)[0].address)
+        assert fit(placed).point.tobytes() == first.point.tobytes()
+
+
+def test_a_scheduler_that_is_gone_is_no_endless_wait(tmp_path):
+    with cluster_of(1) as client, on_cluster(linear_over(tmp_path), client, shard_rows=SHARD_ROWS) as placed:
+        fit(placed)
+        client.cluster.close(timeout=20)
+        placed.X.engine._looked = 0.0
+        with pytest.raises(WorkerLostError, match=r"gave up shards|must be reachable"):
+            fit(placed)
