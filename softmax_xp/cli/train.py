@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from softmax_xp.backend import to_host
+from softmax_xp.cli.cluster import train_on_cluster
 from softmax_xp.cli.evaluation import evaluate_model
 from softmax_xp.cli.options import AsJson, Data, DataDir, Device, Labels, Target
 from softmax_xp.cli.report import as_json, as_table
@@ -64,10 +65,18 @@ def train(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only where the model was saved.")] = False,
     json: AsJson = False,
+    dask: Annotated[
+        bool, typer.Option("--dask", help="Fit all samples exactly, by one worker process for each core.")
+    ] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The same by a running Dask cluster: tcp://HOST:PORT.")
+    ] = None,
 ) -> None:
     """Train a softmax classifier, test it and save it.
 
-    Samples are split by class, 70 % to train with, 10 % to choose the best epoch and 20 % to test by default.
+    Samples are split by class, 70 % to train with, 10 % to choose the best epoch and 20 % to test by default. With
+    --dask or --scheduler a full-batch solver fits all of them, as they are, and proves how close it came; then only
+    --reg, --dtype, --labels, --target and --output count.
     """
     if quiet and json:
         msg = "`--quiet` and `--json` must not both be given. Pass one."
@@ -75,6 +84,11 @@ def train(
     if dtype not in {"float32", "float64"}:
         msg = f"`dtype` must be float32 or float64; got {dtype!r}."
         raise InvalidValueError(msg)
+    if dask or scheduler is not None:
+        path = _checked_path(output, data)
+        options: dict[str, Any] = {"labels": labels, "target": target, "reg": reg, "dtype": dtype}
+        train_on_cluster(data, path, scheduler=scheduler, quiet=quiet, json=json, **options)
+        return
     # Everything that may be wrong without the data is checked before reading the data.
     backend = get_backend(device)
     trainer = Trainer(
