@@ -14,6 +14,7 @@ from typing import Any
 import softmax_xp as sx
 from benchmarks import (
     datasets,
+    distributed_fit,
     epoch,
     fit_memory,
     full_batch,
@@ -100,6 +101,10 @@ def _out_of_core(options: argparse.Namespace) -> Table:
     return out_of_core.measure(4 << 30)
 
 
+def _distributed_fit(options: argparse.Namespace) -> Table:
+    return distributed_fit.measure(20_000, passes=5) if options.quick else distributed_fit.measure(400_000)
+
+
 def _is_wanted(data: str, options: argparse.Namespace) -> bool:
     """Tell whether a data set takes part."""
     if options.data is not None:
@@ -128,9 +133,10 @@ BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], Table]] = MappingProxyTy
     "memory": _memory,
     "scaling": _scaling,
     "out_of_core": _out_of_core,
+    "distributed_fit": _distributed_fit,
 })
 # These run only when they are named: scikit-learn's fits take an hour.
-ALONE = frozenset({"solvers", "grid", "memory", "scaling", "out_of_core"})
+ALONE = frozenset({"solvers", "grid", "memory", "scaling", "out_of_core", "distributed_fit"})
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Table]:
