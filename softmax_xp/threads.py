@@ -97,7 +97,7 @@ def blas_threads() -> int:
     int
         At least 1; what :func:`thread_share`, ``OMP_NUM_THREADS``, threadpoolctl or the number of cores say.
     """
-    share = _SHARE.get()
+    share = _SHARE.get()  # host: a number of this process
     if share is not None:
         return share
     return max((library.num_threads for library in _controller().lib_controllers), default=1)

@@ -18,7 +18,9 @@ BUILTINS = {
     "InvalidValueError": ValueError,
     "MissingDependencyError": ImportError,
     "ModelFileError": ValueError,
+    "ShardError": RuntimeError,
     "TrainingDivergedError": ArithmeticError,
+    "WorkerLostError": RuntimeError,
 }
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One function that opens any storage to be read in rows, and the table of formats it looks in."""
 
-__all__ = ["SOURCE_OPENERS", "open_source"]
+__all__ = ["SOURCE_OPENERS", "open_source", "source_and_labels", "source_of"]
 
 import json
 import os
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from softmax_xp.backend import to_host
 from softmax_xp.data.arrow_source import open_arrow, open_parquet
 from softmax_xp.data.columns import check_feature_count
+from softmax_xp.data.dask_source import DaskSource, is_dask, on_host
 from softmax_xp.data.npy_source import open_npy, read_npy_header
 from softmax_xp.data.numpy_files import load_label_file
 from softmax_xp.data.sharded import ShardedSource, natural_order
-from softmax_xp.data.source import Source
+from softmax_xp.data.source import Source, is_source
+from softmax_xp.data.streamed import is_streamed
 from softmax_xp.errors import DataNotFoundError, InvalidValueError
 
 
@@ -98,6 +100,80 @@ def open_source(
         raise DataNotFoundError(msg)
     source = _open_folder(path, target, feature_names) if path.is_dir() else _opener(path)(path, target, feature_names)
     return source if labels is None else _with_labels(source, labels)
+
+
+def source_of(X: Any, *, target: str | None = None, feature_names: Sequence[str] | None = None) -> Source | None:
+    """Return the source that ``X`` is, or names; None for arrays.
+
+    Parameters
+    ----------
+    X : object
+        What the user passed.
+    target : str, optional
+        The column of the labels.
+    feature_names : sequence of str, optional
+        The columns to read.
+
+    Returns
+    -------
+    Source or None
+        Opened where ``X`` is a path.
+
+    Raises
+    ------
+    InvalidValueError
+        For a target where there is no path that has columns.
+    """
+    if isinstance(X, str | os.PathLike):
+        names = None if feature_names is None else list(feature_names)  # of an array, too
+        return open_source(X, target=target, feature_names=names)
+    if target is not None:
+        msg = f"`target` must be None unless `X` is the path of a table; got {target!r} with X of {type(X).__name__}."
+        raise InvalidValueError(msg)
+    if is_streamed(X):
+        streamed: Source = X.source
+        return streamed
+    if is_dask(X):
+        return DaskSource.of(X)
+    return X if is_source(X) else None
+
+
+def source_and_labels(X: Any, y: Any, *, target: str | None = None) -> tuple[Source | None, Any]:
+    """Return the source that ``X`` is, or names, and the labels of a fit.
+
+    Parameters
+    ----------
+    X : object
+        What the user passed as samples.
+    y : object
+        As labels: None stands for those of the source, a path for a file of labels.
+    target : str, optional
+        The column of the labels.
+
+    Returns
+    -------
+    source : Source or None
+        None where ``X`` is an array.
+    y : object
+        The labels, as they were passed or read.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are two sources of labels, or none.
+    """
+    if y is not None and target is not None:
+        msg = f"`y` and `target` must not both be given; got labels and the column {target!r}. Pass one."
+        raise InvalidValueError(msg)
+    source, y = source_of(X, target=target), on_host(y)
+    if isinstance(y, str | os.PathLike):
+        return source, load_label_file(y)
+    if source is None or y is not None:
+        return source, y
+    if source.labels is None:
+        msg = f"`y` must be given for {source.name}, which holds no labels; got None. Pass y, or open_source(labels=)."
+        raise InvalidValueError(msg)
+    return source, source.labels
 
 
 def _opener(path: Path) -> Callable[[Path, str | None, Sequence[str] | None], Source]:

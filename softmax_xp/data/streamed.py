@@ -16,7 +16,7 @@ The first read of each row checks that it is finite. So the first pass over all 
 validates the data too.
 """
 
-__all__ = ["StreamedChunk", "StreamedRows", "check_rows", "chunks_of", "is_streamed", "loaded"]
+__all__ = ["StreamedChunk", "StreamedRows", "check_rows", "chunks_of", "is_streamed", "loaded", "stream_matrix"]
 
 import mmap
 import weakref
@@ -30,7 +30,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from softmax_xp.backend import Backend, to_host
+from softmax_xp.backend import Backend, backend_of, to_host
 from softmax_xp.data.source import Source, rows_at
 from softmax_xp.data.upload import Landing, Uploads, uploads_of
 from softmax_xp.errors import InvalidValueError
@@ -64,8 +64,7 @@ class StreamedRows:
     largest : float, default: inf
         The largest size that an entry may have, where the float of the computation is narrower than that of the source.
     engine : object, optional
-        Whoever goes over the data in other processes, see :mod:`softmax_xp.objectives.remote`. What they cannot do is
-        read here.
+        Whoever goes over the data in other processes, see :mod:`softmax_xp.objectives.remote`.
     """
 
     def __init__(self, source: Source, backend: Backend, largest: float = np.inf, engine: Any = None) -> None:
@@ -75,6 +74,7 @@ class StreamedRows:
         self.uploads: Uploads | None = uploads_of(backend)
         self._buffers = _Buffers(self.uploads)
         # One byte for each sample: whether it has been looked at.
+        self.cache: Any = None  # blocks for minibatches, see :mod:`softmax_xp.data.shuffled`
         self._sample: tuple[int, NDArray[Any]] | None = None
         self._checked = np.full(self.shape[0], source.dtype.kind != "f")
 
@@ -175,6 +175,28 @@ class StreamedRows:
         if sample is not None:
             return self.backend.put(sample[numbers])
         return self.backend.put(self.read(every * numbers))
+
+
+def stream_matrix(source: Source, backend: Backend | None = None, dtype_name: str = "float64") -> StreamedRows:
+    """Return the rows of a source on their way to a device.
+
+    Parameters
+    ----------
+    source : Source
+        The samples.
+    backend : Backend, optional
+        Where to; by default the host.
+    dtype_name : str, default: "float64"
+        The float of the computation, which all entries must fit.
+
+    Returns
+    -------
+    StreamedRows
+        Its rows are checked as they are read.
+    """
+    narrows = dtype_name == "float32" and source.dtype == np.float64
+    largest = float(np.finfo(np.float32).max) if narrows else np.inf
+    return StreamedRows(source, backend_of(np.empty(0)) if backend is None else backend, largest)
 
 
 @final

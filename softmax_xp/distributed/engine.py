@@ -73,6 +73,10 @@ class DaskEngine:
         How long they took.
     worked : float
         How long the workers computed, in seconds of one worker.
+
+    Examples
+    --------
+    >>> engine = DaskEngine(client, plan, shard_specs(linear, plan), backend)  # doctest: +SKIP
     """
 
     def __init__(

@@ -61,6 +61,11 @@ def on_cluster(
     -----
     SmallDataWarning
         At the end, if one process would have taken less time for the passes than the cluster did.
+
+    Examples
+    --------
+    >>> with on_cluster(linear, client) as placed:  # doctest: +SKIP
+    ...     value, gradient = placed.value_and_gradient(params)
     """
     X: StreamedRows = linear.X
     backend = linear.backend

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sums of a cluster, made by this process: what a cluster's sums are compared with, bit by bit."""
 
-__all__ = ["SerialEngine", "combine"]
+__all__ = ["SerialEngine", "combine", "in_order"]
 
 from typing import Any, final
 
@@ -24,6 +24,10 @@ class SerialEngine:
         How to load them.
     backend : Backend
         Where sums are wanted.
+
+    Examples
+    --------
+    >>> engine = SerialEngine(plan, shard_specs(linear, plan), backend)  # doctest: +SKIP
     """
 
     def __init__(self, plan: ShardPlan, specs: list[ShardSpec], backend: Backend) -> None:
@@ -69,7 +73,18 @@ def combine(answers: list[Answer], plan: ShardPlan, backend: Backend) -> tuple[A
 
 
 def in_order(answers: list[Answer], plan: ShardPlan, backend: Backend) -> list[Any]:
-    """Return the results for all chunks, in the order of the shards; parameters as for :func:`combine`."""
+    """Return the results for all chunks, in the order of the shards.
+
+    Parameters
+    ----------
+    answers, plan, backend : object
+        As for :func:`combine`.
+
+    Returns
+    -------
+    list
+        One for each chunk.
+    """
     found = dict(pair for answer in answers for pair in answer.results)
     return [_put(result, backend) for number in range(plan.n_shards) for result in found[number]]
 

@@ -52,7 +52,18 @@ class ShardPlan(NamedTuple):
         return self.bounds[-1]
 
     def rows(self, number: int) -> slice:
-        """Return the rows of a shard."""
+        """Return the rows of a shard.
+
+        Parameters
+        ----------
+        number : int
+            Which shard.
+
+        Returns
+        -------
+        slice
+            Of the data.
+        """
         return slice(self.bounds[number], self.bounds[number + 1])
 
 
@@ -189,7 +200,18 @@ def sum_over(payload: bytes, n_shards: int, shards: list[Shard], threads: int) -
 
 
 def results_over(payload: bytes, n_shards: int, shards: list[Shard], threads: int) -> Answer:
-    """Compute the results for all chunks of some shards; parameters as for :func:`sum_over`."""
+    """Compute the results for all chunks of some shards.
+
+    Parameters
+    ----------
+    payload, n_shards, shards, threads : object
+        As for :func:`sum_over`.
+
+    Returns
+    -------
+    Answer
+        On the host.
+    """
     del n_shards
     start = perf_counter()
     work = unpack(payload, get_backend(shards[0].spec.device))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The workers of a Dask cluster: who they are, whether they fit the client, and what their failures mean."""
 
-__all__ = ["Worker", "check_cluster", "cluster_errors", "killed", "workers_of"]
+__all__ = ["Worker", "check_cluster", "cluster_errors", "facts_here", "killed", "workers_of"]
 
 import platform
 from collections.abc import Iterator

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from softmax_xp.backend import Backend, array_namespace, as_array, backend_of, to_host
 from softmax_xp.data.npy_source import npy_writer
+from softmax_xp.data.open_source import source_and_labels, source_of
 from softmax_xp.data.rows import place_of, row_chunks, row_slice
 from softmax_xp.data.sparse import is_sparse
-from softmax_xp.data.streamed import loaded
+from softmax_xp.data.streamed import loaded, stream_matrix
 from softmax_xp.data.validation import check_lengths
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
-from softmax_xp.estimators.streamed_input import check_source_features, source_and_labels, source_of, stream_matrix
+from softmax_xp.estimators.streamed_input import check_source_features
 from softmax_xp.estimators.targets import read_sample_weight
 from softmax_xp.estimators.validation import as_matrix, check_features, check_fitted, check_same_place, put_rows
 from softmax_xp.ops.linear import chunk_rows, linear_logits, row_slices
