@@ -65,8 +65,9 @@ class TreeSum:
             sibling = self._nodes.pop((level, place ^ 1), None)
             if sibling is None:
                 break
-            left, right = (sibling.term, term) if place % 2 else (term, sibling.term)
-            term = tuple(None if ours is None else ours + theirs for ours, theirs in zip(left, right, strict=True))
+            # Which of the two comes first changes no bit: rounding does not ask.
+            pairs = zip(sibling.term, term, strict=True)
+            term = tuple(None if ours is None else ours + theirs for ours, theirs in pairs)
             level, place, n_samples = level + 1, place // 2, n_samples + sibling.n_samples
         if (level, place) in self._nodes:
             msg = f"A sum over shards must count each once; got node {place} of level {level} twice."
