@@ -9,7 +9,7 @@ Floats are written in hexadecimal digits, and arrays keep the order of their mem
 a transposed matrix in another order. An array that occurs twice is stored once, and occurs twice again.
 """
 
-__all__ = ["pack", "record_classes", "record_name", "unpack"]
+__all__ = ["pack", "record_classes", "record_classes_in", "record_name", "unpack"]
 
 import dataclasses
 import sys
@@ -56,6 +56,29 @@ def record_classes(rooms: Iterable[str]) -> dict[str, type]:
         for kind in vars(module).values()
         if isinstance(kind, type) and kind.__module__ == module.__name__ and _fields(kind) is not None
     }
+
+
+def record_classes_in(state: Any) -> dict[str, type]:
+    """Gather the classes of the records in a state.
+
+    Parameters
+    ----------
+    state : object
+        As for :func:`pack`.
+
+    Returns
+    -------
+    dict of str to type
+        By :func:`record_name`.
+    """
+    kind, found = type(state), dict[str, type]()
+    fields = _fields(kind)
+    if fields is not None:
+        found[record_name(kind)] = kind
+    members = state.values() if isinstance(state, Mapping) else state if isinstance(state, tuple | list) else ()
+    for member in (getattr(state, name) for name in fields) if fields is not None else members:
+        found |= record_classes_in(member)
+    return found
 
 
 def _fields(kind: type) -> tuple[str, ...] | None:
