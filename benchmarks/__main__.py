@@ -12,7 +12,18 @@ from types import MappingProxyType
 from typing import Any
 
 import softmax_xp as sx
-from benchmarks import datasets, epoch, fit_memory, full_batch, grid, import_time, machine, minibatch_step, scaling
+from benchmarks import (
+    datasets,
+    epoch,
+    fit_memory,
+    full_batch,
+    grid,
+    import_time,
+    machine,
+    minibatch_step,
+    scaling,
+    sparse_pass,
+)
 from benchmarks import solvers as solvers_benchmark
 from benchmarks.fits import Pace
 from benchmarks.report import Table
@@ -33,8 +44,14 @@ def _full_batch(options: argparse.Namespace) -> Table:
 
 def _minibatch_step(options: argparse.Namespace) -> Table:
     if options.quick:
-        return minibatch_step.measure(options.device, _QUICK, (6000, *minibatch_step.SHAPE[1:]))
+        return minibatch_step.measure(options.device, _QUICK, (6000, *minibatch_step.SHAPE[1:]), compiled=False)
     return minibatch_step.measure(options.device, Effort())
+
+
+def _sparse_pass(options: argparse.Namespace) -> Table:
+    if options.quick:
+        return sparse_pass.measure(_QUICK, [shape._replace(n_samples=1000) for shape in sparse_pass.SHAPES])
+    return sparse_pass.measure(Effort())
 
 
 def _epoch(options: argparse.Namespace) -> Table:
@@ -96,6 +113,7 @@ def _limits(options: argparse.Namespace) -> dict[str, Any]:
 BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], Table]] = MappingProxyType({
     "full_batch": _full_batch,
     "minibatch_step": _minibatch_step,
+    "sparse_pass": _sparse_pass,
     "epoch": _epoch,
     "import_time": _import_time,
     "solvers": _solvers,

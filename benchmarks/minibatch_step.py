@@ -2,15 +2,20 @@
 """One training step (gather, loss, gradient, Adam) against PyTorch eager with its fused Adam.
 
 Ours is what the Trainer calls, a kernel where the device has one; beside what PyTorch's step does it also counts the
-hits of the batch. Both train one linear layer with a bias, take the batches of the same shuffled order in turn, and
-must arrive at the same weights before anything is timed. On a CPU PyTorch takes part twice, with its own choice of
-threads and with one, which suits small batches better; the target is held against the faster of the two.
+hits of the batch. All train one linear layer with a bias, take the batches of the same shuffled order in turn, and must
+arrive at the same weights before anything is timed. On a CPU PyTorch takes part twice, with its own choice of threads
+and with one, which suits small batches better; the target is held against the faster of the two. What ``torch.compile``
+makes of its step must be slower than ours besides. With NumPy, ours takes part a second time where Numba is installed
+(``SOFTMAX_XP_KERNELS=numba``).
 """
 
 __all__ = ["SHAPE", "TARGETS", "measure"]
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from itertools import cycle
 from typing import Any
 
@@ -32,10 +37,17 @@ SHAPE = (60000, 784, 10)
 TARGETS = {50: 4.0, 128: 3.0, 512: 2.0}
 _LEARNING_RATE = 1e-3
 _CHECKED_STEPS = 20
+_COMPILED = "PyTorch, compiled"
+_VARIABLE = "SOFTMAX_XP_KERNELS"
 
 
 def measure(
-    device: str, effort: Effort, shape: tuple[int, int, int] = SHAPE, targets: Mapping[int, float] | None = None
+    device: str,
+    effort: Effort,
+    shape: tuple[int, int, int] = SHAPE,
+    targets: Mapping[int, float] | None = None,
+    *,
+    compiled: bool = True,
 ) -> Table:
     """Run the race for each batch size.
 
@@ -49,6 +61,8 @@ def measure(
         n_samples, n_features, n_classes.
     targets : mapping of int to float, optional
         Batch sizes, and how many times as fast as PyTorch the step should be.
+    compiled : bool, default: True
+        Whether what takes seconds to compile takes part: ``torch.compile`` and Numba.
 
     Returns
     -------
@@ -62,72 +76,114 @@ def measure(
     y = random.integers(0, n_classes, n_samples)
     torch, reason = torch_beside(backend)
     notes = [f"PyTorch: skipped, {reason}"] if torch is None else []
-    lines = [
-        _measure_batch(backend, torch, effort, X, y, batch, target)
-        for batch, target in (TARGETS if targets is None else targets).items()
-    ]
+    numba = compiled and backend.name == "cpu" and find_spec("numba") is not None
+    lines = []
+    for batch, target in (TARGETS if targets is None else targets).items():
+        ours = {"softmax_xp": _OurStep(backend, X, y, batch)}
+        if numba:
+            with _kernels_of_numba():
+                ours["softmax_xp, Numba"] = _OurStep(backend, X, y, batch)
+        lines.append(_measure_batch(backend, torch, effort, (X, y), batch, target, ours, notes, compiled=compiled))
     notes.append("PyTorch: index_select, nn.Linear, cross_entropy, backward, Adam(fused=True); ours also counts hits")
+    if compiled:
+        notes.append("compiled: torch.compile of all that but Adam, with PyTorch's own choice of threads")
     title = f"Minibatch step: {n_samples} x {n_features} x {n_classes} float32, Adam, on {backend.name}"
     return Table("minibatch_step", title, lines, notes)
 
 
-def _measure_batch(backend: Backend, torch: Any, effort: Effort, X: Any, y: Any, batch: int, target: float) -> Line:
+def _measure_batch(
+    backend: Backend,
+    torch: Any,
+    effort: Effort,
+    data: tuple[Any, Any],
+    batch: int,
+    target: float,
+    ours: "Mapping[str, _OurStep]",
+    notes: list[str],
+    *,
+    compiled: bool,
+) -> Line:
     """Measure one batch size."""
-    order = epoch_order(0, 0, X.shape[0])
-    indices = [order[start : start + batch] for start in range(0, X.shape[0] - batch + 1, batch)]
-    ours = _OurStep(backend, X, y, batch)
+    order = epoch_order(0, 0, data[0].shape[0])
+    indices = [order[start : start + batch] for start in range(0, data[0].shape[0] - batch + 1, batch)]
+    on_device = [backend.put(index) for index in indices]
     contestants: dict[str, Callable[[], Any]] = {
-        "softmax_xp": partial(_next_step, ours, cycle([backend.put(index) for index in indices]))
+        name: partial(_next_step, step, cycle(on_device)) for name, step in ours.items()
     }
-    before: dict[str, Callable[[], Any]] = {}
     if torch is not None:
-        _add_torch(contestants, before, torch, torch_device(backend), indices, ours, (X, y))
+        peers = _torch_peers(torch, torch_device(backend), data, ours["softmax_xp"].problem.shape[2], compiled=compiled)
+        tensors = [torch.from_numpy(index).to(torch_device(backend)) for index in indices]
+        contestants |= {name: partial(_next_step, step, cycle(tensors)) for name, step in peers.items()}
+        _check_agreement(contestants, {**ours, **peers}, notes)
+    set_threads = None if torch is None else torch.set_num_threads
+    threads = 1 if torch is None else torch.get_num_threads()
+    epoch = ExitStack()
+    before = {name: partial(_begin, epoch, ours.get(name), set_threads, threads) for name in contestants}
+    if "PyTorch, 1 thread" in contestants:
+        before["PyTorch, 1 thread"] = partial(_begin, epoch, None, set_threads, 1)
     try:
         seconds = race(contestants, effort, synchronise=lambda: _synchronise(backend, torch), before=before)
     finally:
-        if "PyTorch" in before:
-            before["PyTorch"]()
+        _begin(epoch, None, set_threads, threads)
     return _line(batch, target, seconds)
 
 
-def _add_torch(
-    contestants: dict[str, Callable[[], Any]],
-    before: dict[str, Callable[[], Any]],
-    torch: Any,
-    device: str,
-    indices: Sequence[Any],
-    ours: "_OurStep",
-    data: tuple[Any, Any],
-) -> None:
-    """Add PyTorch's step, and on a CPU the same with one thread; see that it computes what ours does."""
-    n_classes = ours.problem.shape[2]
-    batches = [torch.from_numpy(index).to(device) for index in indices]
-    peer = TorchStep(torch, device, *data, n_classes, _LEARNING_RATE)
-    contestants["PyTorch"] = partial(_next_step, peer, cycle(batches))
-    _check_agreement(contestants, ours, peer)
-    threads = torch.get_num_threads()
-    if device == "cpu" and threads > 1:
-        single = TorchStep(torch, device, *data, n_classes, _LEARNING_RATE)
-        contestants["PyTorch, 1 thread"] = partial(_next_step, single, cycle(batches))
-        before["PyTorch"] = partial(torch.set_num_threads, threads)
-        before["PyTorch, 1 thread"] = partial(torch.set_num_threads, 1)
-        # Ours may itself compute with PyTorch (device "torch:cpu").
-        before["softmax_xp"] = before["PyTorch"]
+def _begin(epoch: ExitStack, ours: "_OurStep | None", set_threads: Callable[[int], None] | None, threads: int) -> None:
+    """Leave what the contestant before held through its epoch, and enter what ours holds; set PyTorch's threads."""
+    epoch.close()
+    if set_threads is not None:
+        set_threads(threads)  # ours may itself compute with PyTorch (device "torch:cpu")
+    if ours is not None and ours.fused is not None:
+        epoch.enter_context(ours.fused.epoch())
+
+
+def _torch_peers(torch: Any, device: str, data: tuple[Any, Any], n_classes: int, *, compiled: bool) -> dict[str, Any]:
+    """Return PyTorch's step, on a CPU the same for one thread, and what its compiler makes of it."""
+    make = partial(TorchStep, torch, device, *data, n_classes, _LEARNING_RATE)
+    peers = {"PyTorch": make()}
+    if device == "cpu" and torch.get_num_threads() > 1:
+        peers["PyTorch, 1 thread"] = make()
+    if compiled:
+        peers[_COMPILED] = make(compiled=True)
+    return peers
 
 
 def _line(batch: int, target: float, seconds: Mapping[str, list[float]]) -> Line:
-    """Hold ours against the fastest peer."""
+    """Hold each of ours against the fastest peer that is not compiled, and against the compiled one."""
     medians = {name: median_seconds(times) for name, times in seconds.items()}
     cells = {"batch": str(batch)} | {name: milliseconds(value) for name, value in medians.items()}
-    record: dict[str, Any] = {"batch": batch, "target": target, "met": None, "seconds": medians}
-    speed, met = "skipped", "-"
-    peers = [name for name in seconds if name != "softmax_xp"]
-    if peers:
-        fastest = min(peers, key=medians.__getitem__)
-        faster = ratio(seconds[fastest], seconds["softmax_xp"])
-        record |= {"fastest_peer": fastest, "times_as_fast": faster._asdict(), "met": faster.median >= target}
-        speed, met = times_text(faster), verdict(met=record["met"])
-    return Line(cells | {"times as fast (range)": speed, "target": f">= {target}x", "met": met}, record)
+    record: dict[str, Any] = {"batch": batch, "target": target, "seconds": medians}
+    eager = [name for name in seconds if name.startswith("PyTorch") and name != _COMPILED]
+    cells["target"] = f">= {target}x"
+    for name in [name for name in seconds if name.startswith("softmax_xp")]:
+        suffix = name.removeprefix("softmax_xp")
+        speed, met, held = "skipped", "-", None
+        if eager:
+            record["fastest_peer"] = min(eager, key=medians.__getitem__)
+            faster = ratio(seconds[record["fastest_peer"]], seconds[name])
+            held = faster.median >= target
+            record["times_as_fast" + suffix] = faster._asdict()
+            if _COMPILED in seconds:
+                beside = ratio(seconds[_COMPILED], seconds[name])
+                record["times_as_fast_as_compiled" + suffix] = beside._asdict()
+                held = held and beside.median > 1.0
+            speed, met = times_text(faster), verdict(met=held)
+        record["met" + suffix] = held
+        cells |= {f"times as fast{suffix} (range)": speed, "met" + suffix: met}
+    return Line(cells, record)
+
+
+@contextmanager
+def _kernels_of_numba() -> Iterator[None]:
+    """Ask for Numba's kernels."""
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = "numba"
+    try:
+        yield
+    finally:
+        os.environ.pop(_VARIABLE)
+        if before is not None:
+            os.environ[_VARIABLE] = before
 
 
 class _OurStep:
@@ -174,14 +230,27 @@ def _next_step(step: Callable[[Any], None], indices: Any) -> None:
     step(next(indices))
 
 
-def _check_agreement(contestants: Mapping[str, Callable[[], Any]], ours: _OurStep, peer: TorchStep) -> None:
-    """Take some steps with both; they must stay together."""
-    for _ in range(_CHECKED_STEPS):
-        for call in contestants.values():
-            call()
-    weight = to_host(ours.carry.params.weight)
-    error = np.abs(to_host(peer.layer.weight).T - weight).max() / np.abs(weight).max()
-    assert error < 1e-3, f"PyTorch's step computes something else: relative difference {error:.1e}"
+def _check_agreement(contestants: dict[str, Callable[[], Any]], steps: Mapping[str, Any], notes: list[str]) -> None:
+    """Take some steps with each; they must stay together. A compiler that does not work leaves the race."""
+    for name, call in list(contestants.items()):
+        try:
+            for _ in range(_CHECKED_STEPS):
+                call()
+        except Exception as error:
+            if name != _COMPILED:
+                raise
+            del contestants[name]
+            notes.append(f"{name}: skipped, {str(error).strip().splitlines()[0]}")
+    weight = to_host(steps["softmax_xp"].carry.params.weight)
+    for name in contestants:
+        other = _weight_of(steps[name])
+        error = np.abs(other - weight).max() / np.abs(weight).max()
+        assert error < 1e-3, f"{name}'s step computes something else: relative difference {error:.1e}"
+
+
+def _weight_of(step: Any) -> Any:
+    """Return the weights that a contestant has come to, of shape (n_features, n_classes)."""
+    return to_host(step.carry.params.weight) if isinstance(step, _OurStep) else to_host(step.layer.weight).T
 
 
 def _synchronise(backend: Backend, torch: Any) -> None:

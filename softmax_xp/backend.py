@@ -22,8 +22,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from functools import cache, reduce
-from itertools import chain, islice
+from functools import cache
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -32,7 +31,7 @@ from array_api_compat import device as device_of
 from array_api_compat import is_array_api_obj
 
 from softmax_xp.errors import DeviceMismatchError, InvalidTypeError, InvalidValueError
-from softmax_xp.threads import added, blas_threads, ordered_map, ordered_sum
+from softmax_xp.threads import UNLIMITED, Limits, blas_threads, ordered_map, ordered_sum
 from softmax_xp.typing import Array, Namespace
 
 
@@ -186,23 +185,25 @@ class Backend:
         stack.enter_context(self.device)
         return stack
 
-    def map_chunks(self, function: Callable[[Any], Any], chunks: Iterable[Any]) -> Iterator[Any]:
+    def map_chunks(
+        self, function: Callable[[Any], Any], chunks: Iterable[Any], limits: Limits = UNLIMITED
+    ) -> Iterator[Any]:
         """Yield ``function(chunk)`` in the order of the chunks; on NumPy the cores work on several at once."""
-        iterator = iter(chunks)
-        few = list(islice(iterator, 2))
-        if self.name != "cpu" or len(few) < 2:
-            return map(function, chain(few, iterator))
-        return ordered_map(function, chain(few, iterator), threads=blas_threads())
+        return ordered_map(function, chunks, threads=self._threads(limits))
 
-    def sum_chunks(self, function: Callable[[Any], tuple[Any, ...]], chunks: Iterable[Any]) -> tuple[Any, ...]:
+    def sum_chunks(
+        self, function: Callable[[Any], tuple[Any, ...]], chunks: Iterable[Any], limits: Limits = UNLIMITED
+    ) -> tuple[Any, ...]:
         """Return the sum of ``function(chunk)`` over at least one chunk, place by place; None stays None.
 
         ``function`` returns arrays, which are given up, numbers and None. On NumPy the cores work on several chunks at
         once and add in a fixed order: see :func:`softmax_xp.threads.ordered_sum`.
         """
-        if self.name != "cpu":
-            return reduce(added, map(function, chunks))
-        return ordered_sum(function, chunks, threads=blas_threads())
+        lanes = limits.lanes if self.name == "cpu" else 1
+        return ordered_sum(function, chunks, threads=self._threads(limits), lanes=lanes)
+
+    def _threads(self, limits: Limits) -> int:
+        return min(blas_threads(), limits.at_once) if self.name == "cpu" else 1
 
     def synchronise(self) -> None:
         """Wait until the device has finished."""

@@ -15,7 +15,8 @@ from softmax_xp.data.validation import check_matrix
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.io.model_file import write_model
-from softmax_xp.ops.linear import chunk_rows, linear_logits, row_slices
+from softmax_xp.ops.linear import linear_logits
+from softmax_xp.ops.predicted import predicted_rows
 from softmax_xp.ops.softmax import log_softmax, softmax
 from softmax_xp.typing import Array, LinearParams
 
@@ -268,11 +269,11 @@ class SoftmaxModel:
         backend = self.backend
         n_classes = len(self.classes)
         itemsize = 8 if self.params.weight.dtype == backend.xp.float64 else 4
-        slices = row_slices(X.shape[0], chunk_rows(n_features, n_classes, itemsize, backend))
-        with backend.scope():
-            chunks = (backend.put(X[rows, :], self.params.weight.dtype) for rows in slices)
-            parts = list(backend.map_chunks(lambda chunk: finish(self._logits(chunk)), chunks))
-            whole = parts[0] if len(parts) == 1 else backend.xp.concat(parts, axis=0)
+
+        def predict(rows: slice) -> tuple[Array]:
+            return (finish(self._logits(backend.put(X[rows, :], self.params.weight.dtype))),)
+
+        (whole,) = predicted_rows(predict, (X.shape[0], n_features), n_classes, itemsize, backend)
         return backend_of(X).put(whole)
 
     def _logits(self, chunk: Array) -> Array:

@@ -10,9 +10,19 @@ may change the last ones.)
 A training step is left to BLAS: measured with one and with two threads, its products gain as much as they lose.
 """
 
-__all__ = ["added", "blas_threads", "ordered_map", "ordered_sum", "single_threaded_products"]
+__all__ = [
+    "UNLIMITED",
+    "Limits",
+    "added",
+    "blas_threads",
+    "lane_count",
+    "ordered_map",
+    "ordered_sum",
+    "single_threaded_products",
+]
 
 import importlib
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,13 +31,23 @@ from contextvars import copy_context
 from functools import cache, reduce
 from itertools import chain, islice
 from threading import Condition, Lock, Thread
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 # Partial sums of a pass: enough for the threads not to wait for one another, and small beside what a fit holds.
 _LANES_BYTES, _MOST_LANES = 1 << 24, 8
+
+
+class Limits(NamedTuple):
+    """What memory has room for, in a pass over the data."""
+
+    at_once: int = sys.maxsize  # how many chunks may be worked on
+    lanes: int = sys.maxsize  # how many partial sums there may be
+
+
+UNLIMITED = Limits()
 
 
 class _Limit:
@@ -131,8 +151,13 @@ def ordered_map(function: Callable[[_Item], _Result], items: Iterable[_Item], *,
                 waiting.append(pool.submit(copy_context().run, function, item))
 
 
+def lane_count(n_bytes: int) -> int:
+    """Return in how many partial sums terms of this size are added, in bytes."""
+    return min(max(_LANES_BYTES // max(n_bytes, 1), 1), _MOST_LANES)
+
+
 def ordered_sum(
-    function: Callable[[_Item], tuple[Any, ...]], items: Iterable[_Item], *, threads: int
+    function: Callable[[_Item], tuple[Any, ...]], items: Iterable[_Item], *, threads: int, lanes: int = sys.maxsize
 ) -> tuple[Any, ...]:
     """Return the sum of ``function(item)``, place by place, added by the threads that computed the terms.
 
@@ -149,6 +174,8 @@ def ordered_sum(
         At least one; each is taken when a thread is free.
     threads : int
         How many items to work on at once; the calling thread is one of them.
+    lanes : int, optional
+        The most partial sums, where memory has no room for as many as :func:`lane_count` says.
 
     Returns
     -------
@@ -163,8 +190,9 @@ def ordered_sum(
     """
     iterator = iter(items)
     first = list(islice(iterator, 2))
-    shared = _SharedSum(function, chain(first, iterator))
-    if threads < 2 or len(first) < 2:
+    alone = threads < 2 or len(first) < 2
+    shared = _SharedSum(function, chain(first, iterator), lanes)
+    if alone:
         shared.work()
     else:
         with single_threaded_products():
@@ -207,8 +235,8 @@ def added(total: tuple[Any, ...], term: tuple[Any, ...]) -> tuple[Any, ...]:
 class _SharedSum:
     """What the threads of one sum share."""
 
-    def __init__(self, function: Callable[[Any], tuple[Any, ...]], items: Iterator[Any]) -> None:
-        self.function, self.items = function, enumerate(items)
+    def __init__(self, function: Callable[[Any], tuple[Any, ...]], items: Iterator[Any], most_lanes: int) -> None:
+        self.function, self.items, self.most_lanes = function, enumerate(items), most_lanes
         self.taking = Lock()
         self.change = Condition()
         self.n_lanes = 0  # until the first term is there
@@ -236,7 +264,7 @@ class _SharedSum:
         """Add a term to its lane, when its turn has come."""
         if number == 0:
             n_bytes = sum(getattr(array, "nbytes", 0) for array in term)
-            n_lanes = min(max(_LANES_BYTES // max(n_bytes, 1), 1), _MOST_LANES)
+            n_lanes = min(lane_count(n_bytes), self.most_lanes)
             with self.change:
                 self.n_lanes, self.sums, self.added = n_lanes, [None] * n_lanes, [0] * n_lanes
                 self.sums[0], self.added[0] = term, 1

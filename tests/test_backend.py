@@ -3,9 +3,11 @@
 
 import pickle
 import warnings
+from threading import get_ident
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from softmax_xp.backend import (
     Backend,
@@ -20,6 +22,7 @@ from softmax_xp.backend import (
 )
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import DeviceMismatchError, InvalidTypeError, InvalidValueError
+from softmax_xp.threads import Limits, blas_threads
 
 
 @pytest.fixture
@@ -336,8 +339,25 @@ def test_what_is_no_array_has_no_namespace():
         array_namespace([1.0])
 
 
-def test_a_single_chunk_is_left_to_blas(monkeypatch):
+def test_a_single_chunk_is_left_to_blas():
     backend = get_backend("cpu")
-    monkeypatch.setattr("softmax_xp.backend.ordered_map", lambda *_, **__: iter(["in threads"]))
-    assert list(backend.map_chunks(abs, [-1])) == [1]
-    assert list(backend.map_chunks(abs, [-1, -2])) == ["in threads"]
+    with threadpool_limits(2, user_api="blas"):
+        n_threads = blas_threads()
+        assert list(backend.map_chunks(lambda _: (get_ident(), blas_threads()), [1])) == [(get_ident(), n_threads)]
+        several = list(backend.map_chunks(lambda _: blas_threads(), [1, 2]))
+        assert several == [1, 1]
+
+
+def test_memory_limits_how_many_chunks_are_worked_on_and_added():
+    backend = get_backend("cpu")
+    with threadpool_limits(2, user_api="blas"):
+        idents = set(backend.map_chunks(lambda _: get_ident(), range(8), Limits(at_once=1)))
+        assert idents == {get_ident()}
+        (word,) = backend.sum_chunks(lambda item: ("abcd"[item],), range(4), Limits(at_once=1, lanes=2))
+    assert word == "acbd"
+
+
+def test_other_libraries_add_one_chunk_after_the_other():
+    backend = get_backend("cpu")
+    elsewhere = Backend("somewhere", backend.xp, backend.device)
+    assert elsewhere.sum_chunks(lambda item: ("abcd"[item],), range(4)) == ("abcd",)

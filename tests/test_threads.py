@@ -209,3 +209,7 @@ class TestOrderedSum:
 
     def test_the_bound_on_lanes_is_the_one_that_the_tests_assume(self):
         assert (module._LANES_BYTES, module._MOST_LANES) == (1 << 24, 8)
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_lanes_can_be_limited(self, threads):
+        assert ordered_sum(lambda number: ("abcdef"[number],), range(6), threads=threads, lanes=2) == ("acebdf",)

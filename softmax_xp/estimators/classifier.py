@@ -88,6 +88,11 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
     compute : {"float32", "tf32", "bfloat16"}, default="float32"
         How exactly GPUs multiply matrices of float32: see :mod:`softmax_xp.kernels.precision`. A full-batch solver that
         has come as far as the rougher products let it goes on with exact ones.
+    memory_budget : int, optional
+        The most bytes that one evaluation of the loss and its gradient may allocate, beside the data, the coefficients
+        and what the solver keeps of them; also what a chunk of predictions may, beside the answer. The less it is, the
+        fewer rows are computed at once; the model is as good. None is no budget. A certificate with intercepts needs
+        ``n_classes ** 2`` numbers beside it.
 
     Attributes
     ----------
@@ -158,6 +163,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         learning_rate: float | Callable[[int], float] | None = None,
         batch_size: int = 256,
         compute: str = "float32",
+        memory_budget: int | None = None,
     ) -> None:
         self.C = C
         self.l1_ratio = l1_ratio
@@ -176,6 +182,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.compute = compute
+        self.memory_budget = memory_budget
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, classes: Any = None) -> Self:
         """Fit the model.

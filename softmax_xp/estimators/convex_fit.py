@@ -57,6 +57,7 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
     problem = counting(problem)
     occurring = _occurring_features(problem.linear)
     objective = convex_objective(_restricted(problem, occurring), settings)
+    objective.linear.check_budget(objective.n_columns)
     solver, name = _solver(settings.solver, objective)
     begin = objective.start() if start is None else objective.point(_gathered(problem.put(start), occurring))
     worst = math.inf if start is None else _value_at_zero(problem)

@@ -76,6 +76,9 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         The float in which to fit; by default that of ``X``. Certificates are computed in float64 where there is one.
     verbose : int, default=0
         Above 0 prints one line for each value of `l1_ratios`.
+    memory_budget : int, optional
+        As in :class:`softmax_xp.SoftmaxClassifier`. With one the heads are fitted one by one, as stacks of them hold a
+        copy of the data.
 
     Attributes
     ----------
@@ -112,8 +115,8 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
 
     Notes
     -----
-    Dense data are copied once, sorted by fold, in the float of the fit. Attributes have the shapes of scikit-learn's
-    ``LogisticRegressionCV(use_legacy_attributes=False)``.
+    Dense data are copied once, sorted by fold, in the float of the fit, if there is no memory budget. Attributes have
+    the shapes of scikit-learn's ``LogisticRegressionCV(use_legacy_attributes=False)``.
 
     Examples
     --------
@@ -145,6 +148,7 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         device: str | Backend | None = "auto",
         dtype: Any = None,
         verbose: int = 0,
+        memory_budget: int | None = None,
     ) -> None:
         self.Cs = Cs
         self.cv = cv
@@ -161,6 +165,7 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         self.device = device
         self.dtype = dtype
         self.verbose = verbose
+        self.memory_budget = memory_budget
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> Self:
         """Fit all heads, score them, choose, and fit the chosen model.
@@ -385,4 +390,4 @@ class _Grid:
 
 
 # The parameters that are those of the classifier.
-_SHARED = ("fit_intercept", "class_weight", "solver", "tol", "max_iter", "stopping", "device", "dtype")
+_SHARED = ("fit_intercept", "class_weight", "solver", "tol", "max_iter", "stopping", "device", "dtype", "memory_budget")

@@ -2,7 +2,8 @@
 """Fits of many heads, folds by strengths, by whichever way suits them: as stacks, or one by one.
 
 Stacks are for dense data with an L2 penalty. L1 penalties, sparse data, ``C = inf`` and solvers asked for by name go
-one by one, each from the solution at the strength before.
+one by one, each from the solution at the strength before; so does everything under a memory budget, because stacks hold
+a copy of the data.
 """
 
 __all__ = ["HeadFit", "HeadFitter", "mean_params", "warn_of_heads"]
@@ -22,7 +23,6 @@ from softmax_xp.estimators.problem import FitProblem, counting
 from softmax_xp.estimators.reporting import NotConvergedWarning
 from softmax_xp.estimators.settings import AUTO, FitSettings
 from softmax_xp.estimators.stacked_path import StackedPath
-from softmax_xp.objectives import LinearObjective
 from softmax_xp.objectives.stacked import StackedObjective
 from softmax_xp.solvers import Certificate, Status
 from softmax_xp.solvers.stacked import HeadSolution
@@ -127,7 +127,7 @@ class HeadFitter:
         """Tell whether stacks suit."""
         dense = not is_sparse(self.problem.linear.X) and self.problem.n_features <= _MOST_FEATURES
         named = isinstance(self.settings.solver, str) and self.settings.solver in _STACKED_SOLVERS
-        return dense and named and l1_ratio == 0.0
+        return dense and named and l1_ratio == 0.0 and self.settings.memory_budget is None
 
     def _stack(self) -> StackedPath:
         """Return what fits stacks; its copy of the data is made once."""
@@ -166,7 +166,7 @@ class HeadFitter:
         problem, full = self.problem, self.problem.linear
         if fold != self.folds.whole:
             targets = fold_targets(full.targets, self.folds.counts[fold], problem.backend, problem.dtype)
-            problem = problem._replace(linear=LinearObjective(full.X, targets, full.loss, None, full.dtype))
+            problem = problem._replace(linear=replace(full, targets=targets))
         problem = counting(problem)  # once for the whole path
         start = near.params if isinstance(near, HeadFit) else near
         fits = []

@@ -98,6 +98,7 @@ def fit_minibatch(problem: FitProblem, settings: FitSettings, start: LinearParam
         seed=seed_of(settings.random_state),
         fit_intercept=settings.fit_intercept,
         compute=settings.compute,
+        memory_budget=settings.memory_budget,
         callbacks=[*(each for each in settings.callbacks if isinstance(each, Callback)), watch],
     )
     initial = None if start is None else columns_of_classes(problem.put(start))

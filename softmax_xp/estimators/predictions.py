@@ -16,7 +16,9 @@ from softmax_xp.data.validation import check_lengths
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.estimators.targets import read_sample_weight
 from softmax_xp.estimators.validation import as_matrix, check_features, check_fitted, check_same_place, put_rows
-from softmax_xp.ops.linear import chunk_rows, linear_logits, row_slices
+from softmax_xp.ops.linear import linear_logits
+from softmax_xp.ops.memory import check_memory_budget
+from softmax_xp.ops.predicted import predicted_rows
 from softmax_xp.ops.softmax import log_softmax, softmax
 from softmax_xp.typing import Array, LinearParams
 
@@ -40,6 +42,7 @@ class LinearPredictions:
     coef_: Array
     intercept_: Array
     classes_: NDArray[Any]
+    memory_budget: int | None
 
     def decision_function(self, X: Any) -> Array:
         """Return the scores of the classes.
@@ -205,14 +208,12 @@ class LinearPredictions:
         itemsize = 8 if dtype == getattr(backend.xp, "float64", None) else 4
         rows = put_rows(matrix, backend, dtype) if is_sparse(matrix) else matrix
         stored = 1 if is_sparse(matrix) else matrix.shape[1]  # of a sparse row the entries are few
-        step = chunk_rows(stored, params.weight.shape[1], itemsize, backend)
-        with backend.scope():
-            chunks = (_chunk(rows, part, backend, dtype) for part in row_slices(matrix.shape[0], step))
-            parts = list(backend.map_chunks(lambda chunk: finish(linear_logits(params, chunk)), chunks))
-            wholes = [
-                pieces[0] if len(pieces) == 1 else backend.xp.concat(pieces, axis=0)
-                for pieces in zip(*parts, strict=True)
-            ]
+
+        def predict(part: slice) -> tuple[Array, ...]:
+            return finish(linear_logits(params, _chunk(rows, part, backend, dtype)))
+
+        shape, n_columns = (matrix.shape[0], stored), params.weight.shape[1]
+        wholes = predicted_rows(predict, shape, n_columns, itemsize, backend, check_memory_budget(self.memory_budget))
         home = place_of(matrix)
         return tuple(home.put(whole) for whole in wholes)
 

@@ -194,7 +194,9 @@ def prepare_fit(
             sample_weight=None if weight is None else backend.put(weight, dtype),
         )
         _check_total(targets)
-    linear = LinearObjective(put_rows(matrix, backend, dtype), targets, loss, None, dtype)
+    linear = LinearObjective(
+        put_rows(matrix, backend, dtype), targets, loss, None, dtype, memory_budget=settings.memory_budget
+    )
     return FitProblem(place_of(matrix), linear, targeted, class_weight)
 
 

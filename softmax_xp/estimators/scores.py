@@ -24,8 +24,12 @@ from softmax_xp.estimators.coefficients import as_coefficients
 from softmax_xp.estimators.heads import HeadFit
 from softmax_xp.estimators.problem import FitProblem
 from softmax_xp.ops.linear import chunk_rows, row_slices
+from softmax_xp.ops.memory import Footprint, plan_chunks
 from softmax_xp.ops.softmax import log_softmax
 from softmax_xp.typing import Array
+
+# Of the logits of all heads: with biases, logarithms, what these are made of, and what is compared.
+_COPIES = 8
 
 
 class HeadScorer:
@@ -122,6 +126,8 @@ class HeadScorer:
         bias = xp.reshape(xp.stack(biases, axis=1), (n_columns * len(heads), 1))
         itemsize = 8 if problem.dtype == getattr(xp, "float64", None) else 4
         step = chunk_rows(n_features, n_columns * len(heads), itemsize, backend)
+        footprint = Footprint.of(2 * n_features, n_columns * len(heads), itemsize, copies=_COPIES, parts=0)
+        step = plan_chunks(footprint, step, problem.linear.memory_budget).rows
         labels = problem.targeted.targets
         total, counted = np.zeros(len(heads)), 0.0
         with backend.scope():

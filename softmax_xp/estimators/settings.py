@@ -23,6 +23,7 @@ from softmax_xp.hyperparameters import (
     check_hyperparameters,
 )
 from softmax_xp.kernels.precision import check_compute
+from softmax_xp.ops.memory import check_memory_budget
 from softmax_xp.optimizers import OPTIMIZERS, Optimizer, make_optimizer
 from softmax_xp.solvers import SOLVERS, Solver
 from softmax_xp.training import Callback
@@ -60,6 +61,7 @@ class FitSettings:
     learning_rate: float | Callable[[int], float] | None
     batch_size: int
     compute: str
+    memory_budget: int | None
 
     @classmethod
     def of(cls, estimator: Any) -> "FitSettings":
@@ -90,6 +92,7 @@ class FitSettings:
             msg = f"`stopping` must be 'certificate' or 'gradient'; got {self.stopping!r}."
             raise InvalidValueError(msg)
         check_compute(self.compute)
+        object.__setattr__(self, "memory_budget", check_memory_budget(self.memory_budget))
         _check_solver(self.solver)
         if self.is_penalised and self.l1_ratio > 0.0 and _is_smooth_only(self.solver):
             msg = f"`solver` must be 'auto' or 'proximal' with l1_ratio={self.l1_ratio:g}; got {self.solver!r}."

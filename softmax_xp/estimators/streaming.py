@@ -84,6 +84,7 @@ def stream_over(problem: FitProblem, settings: FitSettings, stream: Stream) -> S
     """
     check_dense(problem)
     problem = counting(problem)
+    problem.linear.check_budget(len(problem.classes))
     optimizer = minibatch_optimizer(settings)
     identity = replace(optimizer, learning_rate=0.0)  # type: ignore[type-var]  # every optimizer is a dataclass
     with problem.backend.scope():

@@ -7,13 +7,16 @@ from softmax_xp.backend import as_array, backend_of
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
+from softmax_xp.ops.memory import check_memory_budget
 from softmax_xp.penalties import L2
 from softmax_xp.typing import Array, LinearParams
 
 _LOSS = CrossEntropy()
 
 
-def softmax_loss(W: Array, X: Array, y: Array, reg: float = 0.0) -> tuple[Array, Array]:
+def softmax_loss(
+    W: Array, X: Array, y: Array, reg: float = 0.0, *, memory_budget: int | None = None
+) -> tuple[Array, Array]:
     """Compute the softmax loss of a linear classifier and its gradient.
 
         loss = mean(-log(softmax(X @ W)[n, y[n]])) + 0.5 * reg * sum(W * W)
@@ -28,6 +31,9 @@ def softmax_loss(W: Array, X: Array, y: Array, reg: float = 0.0) -> tuple[Array,
         Class numbers in ``0 .. n_classes - 1``. Moved to the device of ``W`` if they are elsewhere.
     reg : float, default: 0.0
         Strength of the squared penalty. Note the factor one half: the gradient's term is ``reg * W``.
+    memory_budget : int, optional
+        The most bytes to allocate: for the logits of some rows with what is computed from them, for the gradient, and
+        for those rows' part of it. The fewer they are, the fewer rows are computed at once; the loss stays exact.
 
     Returns
     -------
@@ -41,9 +47,10 @@ def softmax_loss(W: Array, X: Array, y: Array, reg: float = 0.0) -> tuple[Array,
     DeviceMismatchError
         When ``W`` and ``X`` live in different places.
     InvalidTypeError
-        For labels that are not integers.
+        For labels that are not integers, or a memory budget that is none.
     InvalidValueError
-        For shapes that do not fit or labels out of range. On a GPU that check is the call's one host read.
+        For shapes that do not fit, labels out of range, or a memory budget too small for one row, in which case the
+        message names the least. The check of the labels is the call's one host read on a GPU.
 
     References
     ----------
@@ -79,7 +86,8 @@ def softmax_loss(W: Array, X: Array, y: Array, reg: float = 0.0) -> tuple[Array,
     targets = _LOSS.prepare(labels, W.shape[1], dtype=dtype)
     weight = W if W.dtype == dtype else backend.xp.astype(W, dtype)
     with backend.scope():
-        objective = LinearObjective(X, targets, _LOSS, penalty, dtype)
+        objective = LinearObjective(X, targets, _LOSS, penalty, dtype, memory_budget=check_memory_budget(memory_budget))
+        objective.check_budget(W.shape[1])
         loss, gradient = objective.value_and_gradient(LinearParams(weight))
     return loss, gradient.weight
 

@@ -12,16 +12,23 @@ from typing import Any
 from softmax_xp.typing import Array
 
 # (name, library of the arrays) -> where it is. Imported at the first use, so that nobody pays for another's device.
+# "numba" stands for NumPy's arrays too, where the environment asks for it.
 KERNELS: dict[tuple[str, str], str] = {
+    ("linear_cross_entropy", "cupy"): "softmax_xp.kernels.cuda.contract:linear_cross_entropy",
     ("linear_steps", "cupy"): "softmax_xp.kernels.cuda.contract:make_linear_steps",
+    ("linear_steps", "numba"): "softmax_xp.kernels.numpy.compiled_steps:make_linear_steps",
     ("linear_steps", "numpy"): "softmax_xp.kernels.numpy.linear_steps:make_linear_steps",
     ("softmax_cross_entropy", "cupy"): "softmax_xp.kernels.cuda.contract:softmax_cross_entropy",
     ("softmax_cross_entropy", "numpy"): "softmax_xp.kernels.numpy.softmax_cross_entropy:softmax_cross_entropy",
+    ("update", "cupy"): "softmax_xp.kernels.cuda.contract:update",
 }
 
 
 def enabled() -> bool:
     """Tell whether kernels are in use: unless ``SOFTMAX_XP_KERNELS`` is 0.
+
+    With ``SOFTMAX_XP_KERNELS=numba``, those that Numba compiles come before NumPy's. They are never taken unasked:
+    their first use compiles for some seconds (later ones read the result from a file), and they round differently.
 
     Returns
     -------
@@ -34,7 +41,7 @@ def enabled() -> bool:
     >>> enabled()
     True
     """
-    return os.environ.get("SOFTMAX_XP_KERNELS", "1") != "0"
+    return _choice() != "0"
 
 
 def find_kernel(name: str, array: Array) -> Callable[..., Any] | None:
@@ -52,6 +59,11 @@ def find_kernel(name: str, array: Array) -> Callable[..., Any] | None:
     callable or None
         None where there is no such kernel, or kernels are turned off.
 
+    Raises
+    ------
+    MissingDependencyError
+        If the environment asks for Numba, which is not installed.
+
     Examples
     --------
     >>> import numpy as np
@@ -59,8 +71,17 @@ def find_kernel(name: str, array: Array) -> Callable[..., Any] | None:
     >>> find_kernel("softmax_cross_entropy", np.zeros(1)).__module__
     'softmax_xp.kernels.numpy.softmax_cross_entropy'
     """
-    address = KERNELS.get((name, type(array).__module__.partition(".")[0]))
-    return None if address is None or not enabled() else _load(address)
+    choice, library = _choice(), type(array).__module__.partition(".")[0]
+    if choice == "0":
+        return None
+    address = KERNELS.get((name, "numba")) if (choice, library) == ("numba", "numpy") else None
+    address = address or KERNELS.get((name, library))
+    return None if address is None else _load(address)
+
+
+def _choice() -> str:
+    """Return what the environment says."""
+    return os.environ.get("SOFTMAX_XP_KERNELS", "1")
 
 
 @cache

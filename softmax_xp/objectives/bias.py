@@ -25,6 +25,7 @@ from softmax_xp.data.sparse import is_sparse
 from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total
 from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.ops.linear import along_axis, class_axis
+from softmax_xp.threads import Limits
 from softmax_xp.typing import Array, LinearParams
 
 # Newton's method for the bias ends when it has converged to rounding; from a solver's last point that takes two or
@@ -34,6 +35,8 @@ _STEPS = 30
 _NARROW = 64
 # From so many classes on the curvature is used for several steps.
 _MANY = 128
+# The certificate, which goes through the data with this problem, makes so many arrays of the size of the logits.
+_COPIES = 20
 
 
 @final
@@ -115,12 +118,12 @@ class BiasProblem:
             self._columns = self.bias, *self._sums(bent=self.n_columns < _MANY)
         if self._counts is None:
             xp, samples = self.backend.xp, self.axis + 1
-            chunks = self.linear.chunks(self.n_columns, dtype=self.dtype)
+            chunks = self._rows_and_targets()
 
             def counts_of(chunk: tuple[Array, Targets]) -> tuple[Array]:
                 return (xp.sum(self.mass_and_targets(self._targets(chunk[1]))[1], axis=samples),)
 
-            (self._counts,) = self.backend.sum_chunks(counts_of, chunks)
+            (self._counts,) = self.backend.sum_chunks(counts_of, chunks, self.limits)
         return self._columns[1], self._counts
 
     def curvature(self) -> Array:
@@ -151,7 +154,7 @@ class BiasProblem:
                 return columns, xp.reshape(xp.sum(weighted * (1.0 - p)), (1, 1))
             return columns, weighted @ p.T if self.axis == 0 else weighted.T @ p
 
-        columns, curvature = self.backend.sum_chunks(chunk_sums, self.chunks())
+        columns, curvature = self.backend.sum_chunks(chunk_sums, self.chunks(), self.limits)
         return columns, curvature
 
     def probabilities(self, rows: Array, logits: Array | None) -> Array:
@@ -187,18 +190,29 @@ class BiasProblem:
                 return (xp.full((1,), chunk[1].labels.shape[0], dtype=self.dtype, device=self.backend.device),)
             return (xp.reshape(xp.sum(mass), (1,)),)
 
-        (total,) = self.backend.sum_chunks(mass_of, self.linear.chunks(self.n_columns, dtype=self.dtype))
+        (total,) = self.backend.sum_chunks(mass_of, self._rows_and_targets(), self.limits)
         return total
 
     def chunks(self) -> Iterator[tuple[Array, Targets, Array | None]]:
         """Yield the data with their logits, where these are few enough to keep."""
         self.passes += 0.5 if self._kept is None else 0.0
         if self._kept is None and self.keeps_logits:
-            chunks = self.linear.chunks(self.n_columns, dtype=self.dtype)
-            convert = self.linear.rows
-            self._kept = list(self.backend.map_chunks(lambda chunk: self.logits(convert(chunk[0], self.dtype)), chunks))
-        for number, (rows, targets) in enumerate(self.linear.chunks(self.n_columns, dtype=self.dtype)):
+            convert, chunks = self.linear.rows, self._rows_and_targets()
+            logits_of = self.backend.map_chunks(
+                lambda chunk: self.logits(convert(chunk[0], self.dtype)), chunks, self.limits
+            )
+            self._kept = list(logits_of)
+        for number, (rows, targets) in enumerate(self._rows_and_targets()):
             yield rows, self._targets(targets), None if self._kept is None else self._kept[number]
+
+    @property
+    def limits(self) -> Limits:
+        """What memory has room for while the data are read."""
+        return self.linear.limits(self.n_columns, dtype=self.dtype, copies=_COPIES)
+
+    def _rows_and_targets(self) -> Iterator[tuple[Array, Targets]]:
+        """Yield the data, cut the same way for as long as logits are kept."""
+        return self.linear.chunks(self.n_columns, dtype=self.dtype, copies=_COPIES, kept=self.keeps_logits)
 
     def _targets(self, targets: Targets) -> Targets:
         """Return targets whose weights have the dtype of the computation."""

@@ -297,7 +297,7 @@ class _Bound:
             return _Sums(xp.sum(values), xp.sum(apart), slope, gradient)
 
         self.passes += 1.0 if apart_from_p else 0.5
-        loss, divergence, slope, gradient = self.backend.sum_chunks(chunk_sums, model.chunks())
+        loss, divergence, slope, gradient = self.backend.sum_chunks(chunk_sums, model.chunks(), model.limits)
         slope = slope * self.scale
         gradient = slope if gradient is None else gradient * self.scale
         return loss * self.scale, divergence * self.scale, slope, gradient

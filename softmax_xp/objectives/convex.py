@@ -209,6 +209,7 @@ class ConvexObjective:
             xp = array_namespace(weight)
             weight /= self.scale
             gradient = weight if bias is None else xp.concat((weight, bias[None, :]), axis=0)
+            del weight  # of many classes each array of coefficients counts
             if self.l2_rows is not None:
                 shrinking = self.l2_rows * point
                 gradient += shrinking
@@ -314,7 +315,7 @@ class ConvexObjective:
                 return rows.T @ mass[:, None], xp.sum(mass)
 
             chunks = linear.chunks(1, every=max(linear.X.shape[0] // _MEAN_SAMPLES, 1))
-            sums, total = self.backend.sum_chunks(sums_of, chunks)
+            sums, total = self.backend.sum_chunks(sums_of, chunks, linear.limits(1))
             mean = sums / xp.where(total > 0, total, xp.ones_like(total))
             mean = xp.astype(mean, self.backend.sum_dtype(linear.dtype), copy=False)
             self._mean = mean, xp.sum(mean * mean)

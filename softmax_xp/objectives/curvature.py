@@ -70,7 +70,8 @@ class LinearCurvature:
             return params_gradient(bent, rows, bias=bias, axis=axis)
 
         with objective.backend.scope():
-            total, total_bias = objective.backend.sum_chunks(chunk_product, self._chunks())
+            limits = objective.linear.limits(objective.n_columns)
+            total, total_bias = objective.backend.sum_chunks(chunk_product, self._chunks(), limits)
             objective.passes += 1.0 if self._kept is not None else 1.5
             total /= objective.scale
             xp = array_namespace(total)
@@ -152,12 +153,14 @@ class LinearCurvature:
     def _chunks(self) -> Iterator[tuple[Array, Targets, Array | None]]:
         """Yield the data with the probabilities where they are few enough to keep; keep them at the first time."""
         objective = self.objective
-        itemsize = 8 if objective.linear.dtype == objective.backend.xp.float64 else 4
-        if self._kept is None and objective.linear.keeps_logits(objective.n_columns, itemsize):
-            chunks = objective.linear.chunks(objective.n_columns)
+        linear, n_columns = objective.linear, objective.n_columns
+        keeps = linear.keeps_logits(n_columns, linear.itemsize)
+        if self._kept is None and keeps:
+            chunks, limits = linear.chunks(n_columns, kept=True), linear.limits(n_columns)
+            rows_of = linear.rows
             self._kept = list(
-                objective.backend.map_chunks(lambda chunk: self._probabilities(objective.linear.rows(chunk[0])), chunks)
+                objective.backend.map_chunks(lambda chunk: self._probabilities(rows_of(chunk[0])), chunks, limits)
             )
             objective.passes += 0.5
-        for number, (rows, targets) in enumerate(objective.linear.chunks(objective.n_columns)):
+        for number, (rows, targets) in enumerate(linear.chunks(n_columns, kept=keeps)):
             yield rows, targets, None if self._kept is None else self._kept[number]

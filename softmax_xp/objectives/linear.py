@@ -9,27 +9,27 @@ than its two matrix products, and no array of the size of ``X`` or of all logits
 Sparse rows are cut into few chunks, because each makes a part of the gradient that is as large as the weight; the
 logits of one take no more than a few weights, or 2 MB, or half of all. How many chunks there are depends on the data
 alone, not on the number of threads.
+
+A memory budget makes chunks smaller where it must, see :mod:`softmax_xp.ops.memory`. So does the end of memory itself:
+a pass that meets it begins anew with half as many rows.
 """
 
 __all__ = ["BatchTerms", "LinearObjective", "batch_terms", "penalised_gradient"]
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
 from softmax_xp.backend import Backend, array_namespace, backend_of, scalar
-from softmax_xp.data.sparse import balanced_slices, chunk_count, in_float, is_sparse, row_slice
+from softmax_xp.data.sparse import in_float, is_sparse, row_slice
 from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
-from softmax_xp.ops.linear import (
-    along_axis,
-    chunk_rows,
-    class_axis,
-    linear_logits,
-    most_chunks,
-    params_gradient,
-    row_slices,
-)
+from softmax_xp.objectives.cuts import cut_rows, footprint_of, plan_pass, rows_at_once
+from softmax_xp.objectives.footprint import COPIES
+from softmax_xp.objectives.one_read import sums_in_one_read
+from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
+from softmax_xp.ops.memory import RowCeiling, check_memory_budget, shrinking
 from softmax_xp.penalties import Penalty
+from softmax_xp.threads import UNLIMITED, Limits
 from softmax_xp.typing import Array, LinearParams
 
 # All logits are kept, by those who can use them again, up to this size at least.
@@ -78,13 +78,15 @@ def batch_terms(
 
 
 def penalised_gradient(gradient: LinearParams, penalty: Penalty | None, params: LinearParams) -> LinearParams:
-    """Add the penalty's gradient to that of the loss."""
+    """Add the penalty's gradient to that of the loss, which is given up."""
     if penalty is None:
         return gradient
-    weight, bias = penalty.gradient(params)
-    if bias is not None and gradient.bias is not None:
-        return LinearParams(gradient.weight + weight, gradient.bias + bias)
-    return LinearParams(gradient.weight + weight, gradient.bias)
+    weight, bias = gradient
+    of_penalty = penalty.gradient(params)
+    weight += of_penalty.weight  # in place where the library can: of many classes this is most of a pass's memory
+    if bias is not None and of_penalty.bias is not None:
+        bias = bias + of_penalty.bias
+    return LinearParams(weight, bias)
 
 
 @final
@@ -106,6 +108,12 @@ class LinearObjective:
         The float in which to compute.
     transform : callable, optional
         What is done to a chunk before it meets the weights, such as a standardisation.
+    memory_budget : int, optional
+        The most bytes that one evaluation of the loss and its gradient may allocate beside the data and the parameters:
+        the logits of the chunks that are worked on with what is computed from them, the gradient, and the chunks' parts
+        of it. Other passes have as many bytes for what they compute row by row. None is no budget.
+    ceiling : RowCeiling, optional
+        Where the end of memory is noted; shared by copies of this objective.
 
     Examples
     --------
@@ -129,6 +137,8 @@ class LinearObjective:
     penalty: Penalty | None
     dtype: Any
     transform: Callable[[Array], Array] | None = None
+    memory_budget: int | None = None
+    ceiling: RowCeiling = field(default_factory=RowCeiling, repr=False)
 
     @property
     def backend(self) -> Backend:
@@ -168,15 +178,18 @@ class LinearObjective:
         -------
         bool
             Whether it takes 8 MB or a sixteenth of dense data at most, in bytes; beside sparse data, which may be
-            smaller than a few vectors of coefficients, whether it takes no more than eight of those.
+            smaller than a few vectors of coefficients, whether it takes no more than eight of those. Never more than a
+            quarter of a memory budget.
         """
         shape: tuple[int, int] = self.X.shape
         n_samples, n_features = shape
+        if self.memory_budget is not None and n_samples * n_columns * itemsize > self.memory_budget // 4:
+            return False
         if n_samples * n_columns * itemsize <= _SMALL_BYTES:
             return True
         if is_sparse(self.X):
             return n_samples <= 8 * n_features
-        return 16 * n_columns * itemsize <= n_features * self._stored_itemsize
+        return 16 * n_columns * itemsize <= n_features * self.stored_itemsize
 
     def value_and_gradient(self, params: LinearParams) -> tuple[Array, LinearParams]:
         """Evaluate the objective and its gradient in one pass over the data.
@@ -193,6 +206,10 @@ class LinearObjective:
         gradient : LinearParams
             Fresh arrays.
         """
+        n_classes = params.weight.shape[1]
+        return shrinking(lambda: self._value_and_gradient(params), self.ceiling, lambda: rows_at_once(self, n_classes))
+
+    def _value_and_gradient(self, params: LinearParams) -> tuple[Array, LinearParams]:
         backend = self.backend
         n_classes = params.weight.shape[1]
         scale, axis = reciprocal_total(self.targets), class_axis(n_classes, backend)
@@ -206,7 +223,12 @@ class LinearObjective:
             total = backend.xp.sum(values, dtype=backend.sum_dtype(self.dtype))
             return total, *params_gradient(gradient, X, bias=params.bias is not None, axis=axis)
 
-        total, weight, bias = backend.sum_chunks(chunk_terms, self.chunks(n_classes))
+        answer = sums_in_one_read(self.loss, params, self.X, self.targets, scale=scale, transform=self.transform)
+        if answer is None:
+            chunks, limits = self.chunks(n_classes, copies=None), self.limits(n_classes, copies=None)
+            total, weight, bias = backend.sum_chunks(chunk_terms, chunks, limits)
+        else:
+            total, (weight, bias) = backend.xp.sum(answer[0], dtype=backend.sum_dtype(self.dtype)), answer[1]
         value = total * scale
         if self.penalty is not None:
             value = value + self.penalty.value(params)
@@ -227,6 +249,10 @@ class LinearObjective:
         accuracy : float
             Weighted share of samples whose largest logit is at their label; ties go to the lowest class.
         """
+        n_classes = params.weight.shape[1]
+        return shrinking(lambda: self._evaluate(params), self.ceiling, lambda: rows_at_once(self, n_classes))
+
+    def _evaluate(self, params: LinearParams) -> tuple[float, float]:
         backend = self.backend
         xp, n_classes = backend.xp, params.weight.shape[1]
         axis, accumulator = class_axis(n_classes, backend), backend.sum_dtype(self.dtype)
@@ -238,15 +264,34 @@ class LinearObjective:
             value = self.loss.value_and_gradient(along_axis(logits, axis), targets, axis=axis, overwrite_logits=True)[0]
             return xp.sum(value, dtype=accumulator), xp.sum(hit, dtype=accumulator)
 
-        losses, hits = zip(*backend.map_chunks(chunk_sums, self.chunks(n_classes)), strict=True)
+        chunks, limits = self.chunks(n_classes, copies=None), self.limits(n_classes, copies=None)
+        losses, hits = zip(*backend.map_chunks(chunk_sums, chunks, limits), strict=True)
         counted = Targets(self.targets.labels, weight=self.targets.sample_weight)
         loss = xp.sum(xp.stack(losses)) * reciprocal_total(self.targets)
         return scalar(loss), scalar(xp.sum(xp.stack(hits)) * reciprocal_total(counted))  # host: end of a pass
 
+    def check_budget(self, n_columns: int) -> None:
+        """Raise InvalidValueError, which names the least, unless the memory budget has room for one row.
+
+        Parameters
+        ----------
+        n_columns : int
+            Of the logits.
+        """
+        of = f"{self.X.shape[1]} features and {n_columns} columns of logits in float{8 * self.itemsize}"
+        check_memory_budget(self.memory_budget, footprint_of(self, n_columns), of)
+
     def chunks(
-        self, n_classes: int, *, every: int = 1, dense: bool = False, dtype: Any = None
+        self,
+        n_classes: int,
+        *,
+        every: int = 1,
+        dense: bool = False,
+        dtype: Any = None,
+        copies: int | None = COPIES,
+        kept: bool = False,
     ) -> Iterator[tuple[Array, Targets]]:
-        """Yield the data in row chunks that fit the cache, each as it is stored.
+        """Yield the data in row chunks that fit the cache, and the memory budget, each as it is stored.
 
         Parameters
         ----------
@@ -258,6 +303,11 @@ class LinearObjective:
             Cut sparse data as small as if they were dense, for a caller who writes out the zeros of a chunk.
         dtype : dtype, optional
             The float to which the caller will convert the rows.
+        copies : int or None, optional
+            How many arrays of the size of the logits the caller makes at once; None is those of a value and gradient.
+        kept : bool, default: False
+            Whether the caller keeps something small of each chunk for another pass: the cuts then are the same in both,
+            even if memory ended in between.
 
         Yields
         ------
@@ -266,16 +316,15 @@ class LinearObjective:
         targets : Targets
             Theirs.
         """
-        sparse = is_sparse(self.X)
-        parts = self._sparse_parts(n_classes) if sparse and not dense else self._parts(n_classes, every, dtype)
         labels, distribution, weight, sample_weight, class_weight = self.targets
-        for part in parts:
+        plan = plan_pass(self, n_classes, dense=dense, dtype=dtype, copies=copies)
+        for part in cut_rows(self, plan.parts, every * (plan.rows if kept else self.ceiling.lowered(plan.rows))):
             if part == slice(0, labels.shape[0]) and every == 1:
                 yield self.X, self.targets
                 return
             rows = part if every == 1 else slice(part.start, part.stop, every)
             yield (
-                row_slice(self.X, rows) if sparse else self.X[rows, :],
+                row_slice(self.X, rows) if is_sparse(self.X) else self.X[rows, :],
                 Targets(
                     labels[rows],
                     None if distribution is None else distribution[rows, :],
@@ -285,23 +334,32 @@ class LinearObjective:
                 ),
             )
 
-    def _parts(self, n_classes: int, every: int, dtype: Any) -> Iterator[slice] | list[slice]:
-        """Cut dense data into chunks."""
-        n_samples, n_features = self.X.shape
-        itemsize = 8 if dtype == self.backend.xp.float64 else self._itemsize
-        step = every * chunk_rows(n_features, n_classes, itemsize, self.backend)
-        return [slice(0, n_samples)] if step >= n_samples else row_slices(n_samples, step)
+    def limits(self, n_classes: int, *, dense: bool = False, dtype: Any = None, copies: int | None = COPIES) -> Limits:
+        """Return how many chunks may be worked on at once, and how many partial sums there may be.
 
-    def _sparse_parts(self, n_classes: int) -> Iterator[slice] | list[slice]:
-        """Cut sparse data into few chunks: on accelerators by the size of the logits alone."""
-        n_samples, backend = self.X.shape[0], self.backend
-        if backend.capabilities.row_chunks:
-            return balanced_slices(self.X, chunk_count(self.X, most_chunks(n_samples, n_classes, self._itemsize)))
-        return row_slices(n_samples, chunk_rows(0, n_classes, self._itemsize, backend))
+        Parameters
+        ----------
+        n_classes : int
+            As for :meth:`chunks`, like all others.
+        dense : bool, default: False
+            For sparse data.
+        dtype : dtype, optional
+            Of the converted rows.
+        copies : int or None, optional
+            Of the logits.
+
+        Returns
+        -------
+        Limits
+            For :meth:`softmax_xp.backend.Backend.sum_chunks`.
+        """
+        if self.memory_budget is None:
+            return UNLIMITED
+        return plan_pass(self, n_classes, dense=dense, dtype=dtype, copies=copies).limits
 
     @property
-    def _stored_itemsize(self) -> int:
-        """Return the bytes of an entry of dense data: any array can tell them by its dtype alone."""
+    def stored_itemsize(self) -> int:
+        """The bytes of an entry of dense data: any array can tell them by its dtype alone."""
         xp, dtype = self.backend.xp, self.X.dtype
         if dtype == xp.bool:
             return 1
@@ -309,7 +367,8 @@ class LinearObjective:
         return bits // 8
 
     @property
-    def _itemsize(self) -> int:
+    def itemsize(self) -> int:
+        """Bytes of a number of the computation."""
         return 8 if self.dtype == self.backend.xp.float64 else 4
 
 

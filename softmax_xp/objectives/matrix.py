@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.losses.contract import Targets
+from softmax_xp.threads import Limits
 from softmax_xp.typing import Array
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class HessianMatrix:
             outer = xp.reshape(outer, (features.shape[0], self.n_columns * self.n_rows))
             return outer.T @ outer, features.T @ outer
 
-        products, blocks = backend.sum_chunks(chunk_matrix, self._chunks())
+        products, blocks = backend.sum_chunks(chunk_matrix, self._chunks(), self._limits())
         objective.passes += 1.0
         return self._definite(products, blocks)
 
@@ -107,12 +108,20 @@ class HessianMatrix:
 
     def _chunks(self) -> Iterator[tuple[tuple[Array, Targets], Array | None]]:
         """Yield the data in chunks whose outer products stay in the cache, with the features of small data."""
-        linear = self.objective.linear
-        columns = max(self.n_columns * self.n_rows // (_OUTER_BYTES >> 19), 1)  # as many as the Hessian has
+        linear, columns = self.objective.linear, self._columns()
         if self._kept is None and 8 * linear.X.shape[0] * self.n_rows <= _KEPT_BYTES:
-            self._kept = [self._features(linear.rows(rows)) for rows, _ in linear.chunks(columns, dense=True)]
-        for number, chunk in enumerate(linear.chunks(columns, dense=True)):
+            chunks = linear.chunks(columns, dense=True, kept=True)
+            self._kept = [self._features(linear.rows(rows)) for rows, _ in chunks]
+        for number, chunk in enumerate(linear.chunks(columns, dense=True, kept=True)):
             yield chunk, None if self._kept is None else self._kept[number]
+
+    def _columns(self) -> int:
+        """Return how many columns of logits would take as much for each row as the outer products do."""
+        return max(self.n_columns * self.n_rows // (_OUTER_BYTES >> 19), 1)
+
+    def _limits(self) -> Limits:
+        """Return how many chunks memory has room for."""
+        return self.objective.linear.limits(self._columns(), dense=True)
 
     def _definite(self, products: Array, blocks: Array | None) -> Array:
         """Put the Hessian together from the two sums over samples, and see to its definiteness."""

@@ -20,6 +20,7 @@ from softmax_xp.objectives.metric import (
 )
 from softmax_xp.ops.definite import inverse_of_sums, jitter_of_sums
 from softmax_xp.solvers.contract import Metric
+from softmax_xp.threads import Limits
 from softmax_xp.typing import Array
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class _Builder:
         work = min(self._drawn(), self.n_samples) * self.n_rows + 3 * self.n_rows**2
         few: bool = self.n_columns * self.n_rows**2 * 4 <= allowed
         cheap: bool = work <= 4 * _CLASS_WORK * self.n_samples
-        return few and cheap
+        return few and cheap and min(self._drawn(), self.n_samples) <= self._affordable()
 
     def classes(self) -> Metric:
         """Sum and invert class by class, so that only the inverses are ever held together.
@@ -192,7 +193,12 @@ class _Builder:
     def _candidates(self) -> int:
         """Return from how many samples to draw: eight times as many, if their weights for all classes are small."""
         small: int = max(_SMALL_WEIGHTS, self.n_samples * self.n_features // 16) // self.n_columns
-        return max(self._drawn(), min(8 * self._drawn(), small))
+        return max(self._drawn(), min(8 * self._drawn(), small, self._affordable()))
+
+    def _affordable(self) -> int:
+        """Return for how many samples a memory budget has room for the weights of all classes, some of them twice."""
+        budget = self.linear.memory_budget
+        return self.n_samples if budget is None else budget // (4 * self.n_columns * self.linear.itemsize)
 
     def dense(self) -> Metric:
         """Invert the shared M; correct its diagonal for each class."""
@@ -237,7 +243,7 @@ class _Builder:
             mean = xp.sum(weight, axis=1, keepdims=True) / max(self.n_columns - 1, 1)
             return features.T @ (mean * (features @ block)), (features * features).T @ weight, rows.shape[0]
 
-        sketch, squares, counted = self.backend.sum_chunks(action, self._chunks())
+        sketch, squares, counted = self.backend.sum_chunks(action, self._chunks(), self._limits())
         self.objective.passes += counted / self.n_samples
         scale = self.objective.total_scale() * (self.n_samples / counted)
         shared = xp.sum(squares, axis=1, keepdims=True) * scale / max(self.n_columns - 1, 1)
@@ -249,6 +255,9 @@ class _Builder:
 
     def _chunks(self) -> Iterator[tuple[Array, Targets]]:
         return self.linear.chunks(max(self.n_features, self.n_columns), every=self.every, dense=True)
+
+    def _limits(self) -> Limits:
+        return self.linear.limits(max(self.n_features, self.n_columns), dense=True)
 
     def _l2(self, dtype: Any) -> Array:
         """Return the penalty's diagonal of shape (n_rows, 1)."""
@@ -275,7 +284,7 @@ class _Builder:
             return features.T @ features, features.T @ root, squares, corner, rows.shape[0]
 
         chunks = self._chunks() if gram else linear.chunks(n_columns)
-        *sums, counted = self.backend.sum_chunks(part, chunks)
+        *sums, counted = self.backend.sum_chunks(part, chunks, self._limits() if gram else linear.limits(n_columns))
         self.objective.passes += counted / self.n_samples
         return _Sums(*sums), self.objective.total_scale() * (self.n_samples / counted)
 

@@ -47,7 +47,7 @@ def feature_scale(linear: LinearObjective, l2: float) -> Array:
         return xp.maximum(xp.max(rows, axis=0), -xp.min(rows, axis=0))
 
     size = None
-    for part in backend.map_chunks(largest, linear.chunks(1)):
+    for part in backend.map_chunks(largest, linear.chunks(1), linear.limits(1)):
         size = part if size is None else xp.maximum(size, part)
     size = xp.maximum(size, xp.full_like(size, sqrt(l2)))
     size = xp.where(size > 0, size, xp.ones_like(size))

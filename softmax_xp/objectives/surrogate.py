@@ -191,7 +191,8 @@ def hessian_of_rows(
         within, between = outer * xp.sqrt(own), outer * own
         return within.T @ within, between.T @ between
 
-    within, between = backend.sum_chunks(part, linear.chunks(max(entries.shape[0], n_columns)))
+    width = max(entries.shape[0], n_columns)
+    within, between = backend.sum_chunks(part, linear.chunks(width), linear.limits(width))
     objective.passes += 1.0
     # Features of one class bend together by p, and of any two classes by -p p'.
     matrix = within if n_columns == 1 else xp.where(columns[:, None] == columns, within, 0.0) - between
@@ -236,7 +237,7 @@ def _kronecker(objective: "ConvexObjective", weighted: Callable[..., tuple[Array
         return features.T @ features, classes, xp.sum(weight), rows.shape[0]
 
     chunks = linear.chunks(max(n_rows, n_columns), every=max(n_samples // sample, 1))
-    features, classes, total, counted = backend.sum_chunks(part, chunks)
+    features, classes, total, counted = backend.sum_chunks(part, chunks, linear.limits(max(n_rows, n_columns)))
     objective.passes += counted / n_samples
     tiny = xp.finfo(linear.dtype).smallest_normal
     features = features / (total + tiny)
@@ -249,7 +250,7 @@ def _kronecker(objective: "ConvexObjective", weighted: Callable[..., tuple[Array
 def _diagonal(objective: "ConvexObjective", weighted: Callable[..., tuple[Array, Array]]) -> DiagonalSurrogate:
     """Sum the squares of all rows."""
     linear, backend, scale = objective.linear, objective.backend, objective.scale[:, 0]
-    xp = backend.xp
+    xp, n_columns = backend.xp, objective.n_columns
 
     def part(chunk: tuple[Any, "Targets"]) -> tuple[Array, Array, int]:
         rows = linear.rows(chunk[0])
@@ -258,7 +259,7 @@ def _diagonal(objective: "ConvexObjective", weighted: Callable[..., tuple[Array,
         squares = squared_entries(rows, scale) if is_sparse(rows) else (rows / scale) ** 2
         return squares.T @ weights, xp.sum(weights, axis=0), rows.shape[0]
 
-    squares, corner, counted = backend.sum_chunks(part, linear.chunks(objective.n_columns))
+    squares, corner, counted = backend.sum_chunks(part, linear.chunks(n_columns), linear.limits(n_columns))
     objective.passes += counted / linear.X.shape[0]
     entries = xp.concat((squares, corner[None, :]), axis=0) if objective.fit_intercept else squares
     entries = entries * objective.total_scale()

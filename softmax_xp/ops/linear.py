@@ -7,7 +7,7 @@ transposed once, to ``(n_classes, n_samples)`` with the classes on axis 0, befor
 and accelerators, keep one row for each sample.
 """
 
-__all__ = ["along_axis", "chunk_rows", "class_axis", "linear_logits", "most_chunks", "params_gradient", "row_slices"]
+__all__ = ["along_axis", "chunk_rows", "class_axis", "linear_logits", "params_gradient", "row_slices"]
 
 from collections.abc import Iterator
 
@@ -20,11 +20,14 @@ _CLASS_MAJOR_LIMIT = 48
 # products; smaller chunks were slower: each product has a fixed cost, and so has each call. The logits, which meet ten
 # operations, stay in the L2; four times as many, where features are few, made a pass take twice as long.
 _CPU_LOGITS_BYTES, _CPU_ROWS_BYTES = 1 << 19, 1 << 22
-# The logits of a chunk of sparse rows, each of which makes a part of the gradient as large as the weight.
-_SPARSE_LOGITS_BYTES = 1 << 21
-# An accelerator wants large products; the bound keeps temporaries small beside the data.
+# An accelerator wants large products; the bound keeps temporaries small beside the data. With many classes the weight
+# and its gradient are read and written anew for each chunk, which asks for thousands of rows as long as they take no
+# more than sixteen times as much.
 _ACCELERATOR_BYTES = 1 << 28
+_ACCELERATOR_ROWS, _ACCELERATOR_MORE = 4096, 16
 _LEAST_CHUNK_ROWS = 256
+# But fewer rows where the logits of that many take more than these bytes, as those of a million classes do.
+_LARGE_LOGITS_BYTES, _FEWEST_ROWS = 1 << 28, 16
 
 
 def class_axis(n_classes: int, backend: Backend) -> int:
@@ -32,18 +35,39 @@ def class_axis(n_classes: int, backend: Backend) -> int:
     return 0 if backend.capabilities.row_chunks and n_classes <= _CLASS_MAJOR_LIMIT else -1
 
 
-def chunk_rows(n_features: int, n_classes: int, itemsize: int, backend: Backend) -> int:
-    """Return how many rows one chunk of a full pass over the data should have."""
+def chunk_rows(n_features: int, n_classes: int, itemsize: int, backend: Backend, *, copies: int = 4) -> int:
+    """Return how many rows one chunk of a full pass over the data should have.
+
+    Parameters
+    ----------
+    n_features, n_classes : int
+        Columns of the data and of the logits.
+    itemsize : int
+        Bytes of a number.
+    backend : Backend
+        Where they live.
+    copies : int, default: 4
+        How many arrays of the size of the logits live at once; on accelerators memory is scarce.
+
+    Returns
+    -------
+    int
+        At least 1. A memory budget may ask for fewer, see :mod:`softmax_xp.ops.memory`.
+
+    Examples
+    --------
+    >>> from softmax_xp import get_backend
+    >>> from softmax_xp.ops.linear import chunk_rows
+    >>> [chunk_rows(784, n_classes, 4, get_backend("cpu")) for n_classes in (10, 1000, 1_000_000)]
+    [1337, 256, 67]
+    """
+    least = min(_LEAST_CHUNK_ROWS, max(_LARGE_LOGITS_BYTES // (n_classes * itemsize), _FEWEST_ROWS))
     if backend.capabilities.row_chunks:
         rows = min(_CPU_LOGITS_BYTES // (n_classes * itemsize), _CPU_ROWS_BYTES // (n_features * itemsize))
-    else:
-        rows = _ACCELERATOR_BYTES // ((n_features + 4 * n_classes) * itemsize)
-    return max(rows, _LEAST_CHUNK_ROWS)
-
-
-def most_chunks(n_samples: int, n_classes: int, itemsize: int) -> int:
-    """Return into how many chunks at most a pass on a CPU is worth cutting, by the size of the logits alone."""
-    return max(n_samples * n_classes * itemsize // _SPARSE_LOGITS_BYTES, 1)
+        return max(rows, least)
+    rows = _ACCELERATOR_BYTES // ((n_features + 4 * n_classes) * itemsize)
+    most = _ACCELERATOR_MORE * _ACCELERATOR_BYTES // ((n_features + copies * n_classes) * itemsize)
+    return max(rows, min(most, _ACCELERATOR_ROWS), least)
 
 
 def row_slices(n_samples: int, rows: int) -> Iterator[slice]:

@@ -39,6 +39,7 @@ __all__ = [
     "make_optimizer",
     "map_arrays",
     "namespace_of",
+    "scalars_ahead",
     "unzip_map_arrays",
     "zeros_like",
 ]
@@ -60,7 +61,7 @@ from softmax_xp.optimizers.contract import (
     unzip_map_arrays,
     zeros_like,
 )
-from softmax_xp.optimizers.fused import FusedOptimizer, accumulators_of, advance_state
+from softmax_xp.optimizers.fused import FusedOptimizer, accumulators_of, advance_state, scalars_ahead
 from softmax_xp.optimizers.lion import Lion, LionState
 from softmax_xp.optimizers.nadam import NAdam, NAdamState
 from softmax_xp.optimizers.rmsprop import RMSprop, RMSpropState

@@ -5,7 +5,7 @@ It is for parameters that are one array, such as the packed weights of a trainin
 ``update``: a run may change from one form to the other after any step.
 """
 
-__all__ = ["FusedOptimizer", "accumulators_of", "advance_state"]
+__all__ = ["FusedOptimizer", "accumulators_of", "advance_state", "scalars_ahead"]
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -31,8 +31,7 @@ class FusedOptimizer(Optimizer, Protocol):
         update(rule, params, grads, accumulators_of(state), next_params, next_accumulators, scratch)
         state = optimizer.next_state(state, next_accumulators)
 
-    The host numbers of many steps ahead come without a step, from ``state = optimizer.next_state(state,
-    accumulators_of(state))`` between the calls of :meth:`fused_rule`.
+    The host numbers of many steps ahead come without a step: see :func:`scalars_ahead`.
     """
 
     def fused_rule(self, state: Any) -> FusedRule:
@@ -93,6 +92,42 @@ def accumulators_of(state: tuple[Any, ...]) -> tuple[Array, ...]:
     (array([0., 0.]), array([0., 0.]))
     """
     return tuple([member for member in state if not isinstance(member, _NO_ARRAY)])
+
+
+def scalars_ahead(optimizer: FusedOptimizer, state: _State, n_steps: int) -> tuple[list[tuple[float, ...]], _State]:
+    """Return the host numbers of the steps that follow a state, without taking one.
+
+    Parameters
+    ----------
+    optimizer : FusedOptimizer
+        Whose learning rate may be a function; it is called once for each step.
+    state : NamedTuple
+        The state before the first of the steps.
+    n_steps : int
+        How many; at least 1.
+
+    Returns
+    -------
+    scalars : list of tuple of float
+        Of :meth:`FusedOptimizer.fused_rule`, for each step.
+    state : NamedTuple
+        The host numbers before the last of the steps, with the arrays of ``state``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softmax_xp.optimizers import SGD, scalars_ahead
+    >>> optimizer = SGD(lambda count: 0.5 / (1 + count))
+    >>> scalars_ahead(optimizer, optimizer.init(np.ones(2)), 3)
+    ([(-0.5, 0.0), (-0.25, 0.0), (-0.16666666666666666, 0.0)], SGDState(count=2, trace=None))
+    """
+    arrays = accumulators_of(state)
+    scalars = [optimizer.fused_rule(state).scalars]
+    for _ in range(n_steps - 1):
+        # Only the host's numbers advance; the arrays stay those from before.
+        state = optimizer.next_state(state, arrays)
+        scalars.append(optimizer.fused_rule(state).scalars)
+    return scalars, state
 
 
 def advance_state(state: _State, accumulators: tuple[Array, ...]) -> _State:

@@ -6,7 +6,18 @@ chooses so that every feature has about unit size. How a point becomes a weight 
 and so is where the data live: in memory, sparse, on a device, or streamed.
 """
 
-__all__ = ["Certificate", "Certified", "Curvature", "Evaluation", "Metric", "Objective", "Solver", "State", "evaluate"]
+__all__ = [
+    "Certificate",
+    "Certified",
+    "Change",
+    "Curvature",
+    "Evaluation",
+    "Metric",
+    "Objective",
+    "Solver",
+    "State",
+    "evaluate",
+]
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, final, runtime_checkable
@@ -196,6 +207,15 @@ class Objective(Protocol):
         ...
 
 
+class Change(NamedTuple):
+    """How a point and the gradient there differ from an earlier evaluation."""
+
+    step: Array  # s, flat
+    gradient: Array  # y, flat
+    product: Array  # s . y, shape ()
+    curvature: float  # the same number, on the host
+
+
 class Evaluation(NamedTuple):
     """An objective at a point, with the few numbers that the host needs to see."""
 
@@ -206,9 +226,12 @@ class Evaluation(NamedTuple):
     gradient_norm: float
     estimate: float  # of the certificate
     slope: float  # along the direction that was asked about
+    change: Change | None = None  # since the evaluation that was asked about
 
 
-def evaluate(objective: Objective, point: Array, direction: Array | None = None) -> Evaluation:
+def evaluate(
+    objective: Objective, point: Array, direction: Array | None = None, since: Evaluation | None = None
+) -> Evaluation:
     """Evaluate an objective: one pass, and one host read.
 
     Parameters
@@ -219,6 +242,8 @@ def evaluate(objective: Objective, point: Array, direction: Array | None = None)
         Where.
     direction : array of the shape of ``point``, optional
         Whose slope is wanted: the derivative of the smooth part along it.
+    since : Evaluation, optional
+        From which the change is wanted.
 
     Returns
     -------
@@ -227,13 +252,16 @@ def evaluate(objective: Objective, point: Array, direction: Array | None = None)
     """
     xp = array_namespace(point)
     value, gradient = objective.value_and_gradient(point)
-    measures = objective.measures(point, value, gradient)
-    if direction is None:
-        total, norm, estimate = scalars(*measures)  # host: the loop decides by these
-        return Evaluation(point, value, gradient, total, norm, estimate, 0.0)
-    slope = xp.vecdot(xp.reshape(gradient, (-1,)), xp.reshape(direction, (-1,)))
-    total, norm, estimate, along = scalars(*measures, slope)  # host: as above
-    return Evaluation(point, value, gradient, total, norm, estimate, along)
+    numbers = list(objective.measures(point, value, gradient))
+    if direction is not None:
+        numbers.append(xp.vecdot(xp.reshape(gradient, (-1,)), xp.reshape(direction, (-1,))))
+    if since is not None:
+        step = xp.reshape(point - since.point, (-1,))
+        bent = xp.reshape(gradient - since.gradient, (-1,))
+        numbers.append(xp.vecdot(step, bent))
+    total, norm, estimate, *rest = scalars(*numbers)  # host: the loop decides by these
+    change = None if since is None else Change(step, bent, numbers[-1], rest[-1])
+    return Evaluation(point, value, gradient, total, norm, estimate, 0.0 if direction is None else rest[0], change)
 
 
 class State(Protocol):

@@ -120,17 +120,14 @@ class LBFGS:
         direction = _direction(state)
         gradient = state.evaluation.gradient
         slope = float(xp.vecdot(xp.reshape(gradient, (-1,)), xp.reshape(direction, (-1,))))  # host: one number
-        return search_line(objective, state.evaluation, direction, slope)
+        return search_line(objective, state.evaluation, direction, slope, with_change=True)
 
     def _remember(self, state: LBFGSState, new: Evaluation) -> tuple[Pair, ...]:
         """Append the newest pair; a pair without positive curvature, which only rounding makes, is left out."""
-        xp = array_namespace(new.point)
-        step = xp.reshape(new.point - state.evaluation.point, (-1,))
-        change = xp.reshape(new.gradient - state.evaluation.gradient, (-1,))
-        product = xp.vecdot(step, change)
-        if not float(product) > 0.0:  # host: one number
+        change = new.change
+        if change is None or not change.curvature > 0.0:
             return state.pairs
-        return (*state.pairs, Pair(step, change, 1.0 / product))[-self.memory :]
+        return (*state.pairs, Pair(change.step, change.gradient, 1.0 / change.product))[-self.memory :]
 
 
 def _scale(pairs: tuple[Pair, ...], metric: Metric, shape: tuple[int, int]) -> Array | float:

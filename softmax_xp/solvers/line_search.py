@@ -15,7 +15,7 @@ _SHALLOWEST, _STEEPEST = 0.1, 0.5  # by how much one trial may shorten the step
 
 
 def search_line(
-    objective: Objective, now: Evaluation, direction: Array, slope: float
+    objective: Objective, now: Evaluation, direction: Array, slope: float, *, with_change: bool = False
 ) -> tuple[Evaluation, float] | None:
     """Return the first point along ``direction`` that is enough of an improvement, and its step length.
 
@@ -34,6 +34,8 @@ def search_line(
         Where it leads.
     slope : float
         The derivative along it at ``now``, negative.
+    with_change : bool, default: False
+        Whether the new evaluation is to have its change since ``now``.
 
     Returns
     -------
@@ -51,9 +53,9 @@ def search_line(
     """
     if not slope < 0.0:
         return None
-    step = 1.0
+    step, since = 1.0, now if with_change else None
     for _ in range(TRIALS):
-        trial = evaluate(objective, now.point + step * direction, direction)
+        trial = evaluate(objective, now.point + step * direction, direction, since)
         decrease = now.total - trial.total
         if isfinite(trial.total):
             if decrease >= -SUFFICIENT * step * slope:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple, final
 
-from softmax_xp.backend import array_namespace, to_host
+from softmax_xp.backend import array_namespace, scalars
 from softmax_xp.hyperparameters import AT_LEAST_ONE, FRACTION, check_hyperparameters
 from softmax_xp.solvers.contract import Curvature, Evaluation, Metric, Objective, evaluate
 from softmax_xp.solvers.line_search import search_line
@@ -93,29 +93,31 @@ class NewtonCG:
 
     def _direction(self, curvature: Curvature, metric: Metric, gradient: Array) -> tuple[Array, float]:
         """Solve the Newton equations loosely; also return the slope along the solution."""
-        xp = array_namespace(gradient)
         residual = -gradient
         solved = metric.solve(residual)
         direction = search = solved
-        size = first = None
+        size, first = _dot(residual, solved), None
         for iteration in range(self.max_inner):
             product = curvature.product(search)
-            products = xp.stack((_dot(residual, solved), _dot(search, product)))
-            size, bend = to_host(products).tolist()  # host: two numbers for one pass
-            first = size if first is None else first
-            if not (size > 0.0 and bend > 0.0) or (iteration and sqrt(size) <= self.looseness * sqrt(first)):
-                break
+            bend = _dot(search, product)
+            # Lengths stay on the device, and the host looks once, after all that follows from the product. Where it
+            # ends the iteration, a residual was computed in vain.
             length = size / bend
             residual = residual - length * product
             solved = metric.solve(residual)
-            following = float(_dot(residual, solved))  # host: one number, right after the read above
-            if following > 4.0 * first:
+            following = _dot(residual, solved)
+            now, along, then = scalars(size, bend, following)  # host: once for each pass
+            first = now if first is None else first
+            if not (now > 0.0 and along > 0.0):
+                break
+            if then > 4.0 * first:
                 # A residual that grows has met a direction without curvature, whose length is rounding.
                 break
             direction = length * search if iteration == 0 else direction + length * search
-            if not following > 0.0 or sqrt(following) <= self.looseness * sqrt(first):
+            if not then > 0.0 or sqrt(then) <= self.looseness * sqrt(first):
                 break
             search = solved + (following / size) * search
+            size = following
         return direction, float(_dot(gradient, direction))  # host: one number
 
 

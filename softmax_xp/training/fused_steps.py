@@ -3,7 +3,8 @@
 
 The definition of a step is :func:`softmax_xp.training.loop.run_step`. A kernel does the same in one go, or many steps
 at once, for the common case: dense data, cross-entropy with labels, no penalty or L2, an optimizer of this package and
-no clipping. Everything else trains by the definition.
+no clipping. Everything else trains by the definition, perhaps with the update of
+:mod:`softmax_xp.training.fused_update`.
 """
 
 __all__ = ["FusedOutcome", "FusedSteps", "find_fused_steps"]
@@ -16,10 +17,13 @@ from softmax_xp.data.sparse import is_sparse
 from softmax_xp.kernels import find_kernel
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
-from softmax_xp.optimizers import Averaging, Clipping, FusedOptimizer, Optimizer, accumulators_of
+from softmax_xp.optimizers import Averaging, Clipping, FusedOptimizer, Optimizer, accumulators_of, scalars_ahead
 from softmax_xp.penalties import L2
 from softmax_xp.training.problem import Problem
 from softmax_xp.typing import Array
+
+# Places, weights, values and hits of a sample.
+_SAMPLE_BYTES = 64
 
 
 class FusedOutcome(NamedTuple):
@@ -75,16 +79,12 @@ class FusedSteps:
         FusedOutcome
             After the last step. The arguments hold what they held.
         """
-        optimizer, arrays = self.optimizer, accumulators_of(state)
-        scalars = [optimizer.fused_rule(state).scalars]
-        for _ in range(self.batch_size, order.shape[0], self.batch_size):
-            # Only the host's numbers advance; the arrays stay those from before.
-            state = optimizer.next_state(state, arrays)
-            scalars.append(optimizer.fused_rule(state).scalars)
+        n_steps = -(-order.shape[0] // self.batch_size)
+        scalars, last = scalars_ahead(self.optimizer, state, n_steps)
         packed, arrays, value, hits = self.kernel.run(
-            packed, arrays, order, batch_size=self.batch_size, scalars=scalars
+            packed, accumulators_of(state), order, batch_size=self.batch_size, scalars=scalars
         )
-        return FusedOutcome(packed, optimizer.next_state(state, arrays), value, hits)
+        return FusedOutcome(packed, self.optimizer.next_state(last, arrays), value, hits)
 
 
 def find_fused_steps(
@@ -119,11 +119,13 @@ def find_fused_steps(
     Returns
     -------
     FusedSteps or None
-        What the loop calls instead of ``run_step``.
+        What the loop calls instead of ``run_step``. None also where a kernel's buffers would pass the memory budget.
     """
     train = problem.train
     make = find_kernel("linear_steps", packed)
     if make is None or clipping is not None or not isinstance(optimizer, FusedOptimizer) or not _is_common(train):
+        return None
+    if not _fits(train, packed, batch_size):
         return None
     loss: Any = train.loss
     penalty: Any = train.penalty
@@ -151,6 +153,20 @@ def find_fused_steps(
     if kernel is None:
         return None
     return FusedSteps(kernel, optimizer, batch_size, 1 if averaging is not None else kernel.steps_at_once)
+
+
+def _fits(train: LinearObjective, packed: Array, batch_size: int) -> bool:
+    """Tell whether a memory budget has room for what a kernel keeps beside two sets of parameters and accumulators.
+
+    That is the rows as they are stored and in the float of the computation, the logits in rows and in columns, and some
+    arrays of the size of the parameters: the gradient, its parts (which are small beside the rows), scratch memory.
+    """
+    if train.memory_budget is None:
+        return True
+    n_rows, n_classes = packed.shape
+    row = n_rows * (train.stored_itemsize + 2 * train.itemsize) + 2 * n_classes * train.itemsize + _SAMPLE_BYTES
+    needed: int = batch_size * row + 3 * n_rows * n_classes * train.itemsize
+    return needed <= train.memory_budget
 
 
 def _is_common(train: LinearObjective) -> bool:

@@ -3,8 +3,8 @@
 
 Everything that changes is in one :class:`Carry`, replaced by a single assignment at the end of a step. Optimizers are
 pure and parameters are never written to, so an interrupt between two bytecodes leaves the carry of the last full
-step, and keeping older parameters costs a reference. Kernels write to memory of their own, and alternate: there too the
-carry of the last full step is whole, but what outlives a step is copied.
+step, and keeping older parameters costs a reference. Kernels that take whole steps write to memory of their own, and
+alternate: there too the carry of the last full step is whole, but what outlives a step is copied.
 """
 
 __all__ = ["Carry", "Outcome", "Settings", "run_epochs", "run_step"]
@@ -18,13 +18,16 @@ from typing import Any, NamedTuple
 
 from softmax_xp.backend import scalar
 from softmax_xp.data.order import epoch_order
-from softmax_xp.losses.contract import Targets, reciprocal_total, take_targets
-from softmax_xp.objectives.linear import batch_terms, penalised_gradient
-from softmax_xp.ops.linear import class_axis
+from softmax_xp.losses.contract import Targets, take_targets
+from softmax_xp.objectives.linear import penalised_gradient
+from softmax_xp.ops.linear import row_slices
+from softmax_xp.ops.memory import is_out_of_memory
 from softmax_xp.optimizers import Averaging, Clipping, Optimizer, apply_updates
 from softmax_xp.schedules import Progress, Schedule
+from softmax_xp.training.batch import batch_loss
 from softmax_xp.training.callbacks import Callback, EpochEnd
-from softmax_xp.training.fused_steps import find_fused_steps
+from softmax_xp.training.fused_steps import FusedSteps, find_fused_steps
+from softmax_xp.training.fused_update import FusedUpdate, find_fused_update
 from softmax_xp.training.history import History
 from softmax_xp.training.keeper import Keeper
 from softmax_xp.training.meter import Meter
@@ -92,7 +95,12 @@ class Outcome(NamedTuple):
 
 
 def run_step(
-    carry: Carry, index: Array, problem: Problem, settings: Settings, optimizer: Optimizer
+    carry: Carry,
+    index: Array,
+    problem: Problem,
+    settings: Settings,
+    optimizer: Optimizer,
+    fused_update: FusedUpdate | None = None,
 ) -> tuple[Carry, Array, Array, Targets]:
     """Take one step on the samples named in ``index``. Nothing in here waits for the device.
 
@@ -108,6 +116,8 @@ def run_step(
         Clipping and averaging.
     optimizer : Optimizer
         With the schedule bound to its learning rate.
+    fused_update : FusedUpdate, optional
+        A kernel's update, instead of the optimizer's own.
 
     Returns
     -------
@@ -120,17 +130,17 @@ def run_step(
     targets : Targets
         Of the batch.
     """
-    train = problem.train
-    params = carry.params
-    rows = train.rows(problem.backend.xp.take(train.X, index, axis=0))
-    targets = take_targets(train.targets, index)
-    axis = class_axis(params.weight.shape[1], problem.backend)
-    value, hits, gradient = batch_terms(train.loss, params, rows, targets, scale=reciprocal_total(targets), axis=axis)
+    train, params = problem.train, carry.params
+    (value, hits, gradient), targets = batch_loss(train, params, index)
     grads = pack(penalised_gradient(gradient, train.penalty, params))
+    del gradient  # packed; the update needs memory too
     if settings.clipping is not None:
         grads = settings.clipping.apply(grads)
-    updates, optimizer_state = optimizer.update(grads, carry.optimizer_state, carry.packed)
-    packed = apply_updates(carry.packed, updates)
+    taken = None if fused_update is None else fused_update.step(carry.packed, grads, carry.optimizer_state)
+    if taken is None:
+        updates, optimizer_state = optimizer.update(grads, carry.optimizer_state, carry.packed)
+        taken = apply_updates(carry.packed, updates), optimizer_state
+    packed, optimizer_state = taken
     average_state = carry.average_state
     if settings.averaging is not None:
         average_state = settings.averaging.update(average_state, packed)
@@ -171,9 +181,13 @@ class _Run:
             clipping=settings.clipping,
             averaging=settings.averaging,
         )
+        # For the steps that no kernel takes whole.
+        self.fused_update = find_fused_update(self.optimizer, self.carry.packed, problem.backend)
         self.steps_at_once = 1 if self.fused is None else self.fused.steps_at_once
         # Parameters known to be good: at the start of this epoch, and of the one before it.
         self.good = self.previous = params
+        self.coming: Array | None = None  # the order of the samples in the epoch that follows
+        self.last_index: Array | None = None  # the samples of an epoch's last step
         self.meter = Meter(problem.backend)
         self.bar = ProgressBar(settings.epochs * self.samples, enabled=settings.verbose)
         self.start = perf_counter()
@@ -194,7 +208,9 @@ class _Run:
             self.meter = Meter(problem.backend)
         meter, begin, self.position = self.meter, self.position, 0
         first_step, stride = number * self.steps_per_epoch, self.batch * self.steps_at_once
-        order = self._order(number)
+        order = self._order(number) if self.coming is None else self.coming
+        if self.fused_update is not None:
+            self.fused_update.begin_epoch(self.carry.optimizer_state, self.steps_per_epoch - begin // self.batch)
         with problem.backend.scope():
             with nullcontext() if self.fused is None else self.fused.epoch():
                 for start in range(begin, self.samples, stride):
@@ -203,27 +219,44 @@ class _Run:
                     self._raise_if_bad(self.bar.step(stop - start, number, meter), first_step)
                     if self.keeper is not None and self.keeper.due(self.steps_at_once):
                         self.save(self.keeper, number, stop)
+            # Before the read, which waits for the device: it still works on the steps.
+            self.coming = self._order(number + 1) if number + 1 < self.settings.epochs else None
             self._raise_if_bad(meter.read(), first_step)
             params = self.params()
             row = self._row(number, meter, params)
         self.previous, self.good = self.good, params
+        self.last_index = order[(self.steps_per_epoch - 1) * self.batch : self.samples]
         self.history.append(row)
         self.monitored = (*self.monitored, row.get("validation_loss", row["train_loss"]))
         self.bar.show(number, meter.loss, meter.accuracy)
 
     def _step(self, index: Array) -> None:
         """Take one step, or as many as a kernel takes at once, and note what they leave behind."""
-        carry, averaging, targets = self.carry, self.settings.averaging, self.problem.train.targets
-        if self.fused is None:
-            self.carry, *leavings = run_step(carry, index, self.problem, self.settings, self.optimizer)
-            self.meter.add(*leavings)
+        if self.fused is not None and self._kernel_steps(self.fused, index):
             return
-        taken = self.fused.run(carry.packed, carry.optimizer_state, index)
+        for batch in row_slices(index.shape[0], self.batch):  # several where a kernel was given up
+            self.carry, *leavings = run_step(
+                self.carry, index[batch], self.problem, self.settings, self.optimizer, self.fused_update
+            )
+            self.meter.add(*leavings)
+
+    def _kernel_steps(self, fused: FusedSteps, index: Array) -> bool:
+        """Let a kernel take the steps; without memory for its buffers it is given up, and this is False."""
+        carry, averaging, targets = self.carry, self.settings.averaging, self.problem.train.targets
+        try:
+            taken = fused.run(carry.packed, carry.optimizer_state, index)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            logger.warning("Out of memory for the buffers of fused training steps: going on without them.")
+            self.fused = None
+            return False
         average = None if averaging is None else averaging.update(carry.average_state, taken.packed)
         self.carry = Carry(taken.packed, carry.bias, taken.optimizer_state, average)
         if targets.weight is not None:
             targets = take_targets(targets, index)
         self.meter.add(taken.value, taken.hits, targets, self.batch)
+        return True
 
     def save(self, keeper: Keeper, number: int, position: int, *, is_done: bool = False) -> None:
         """Write a checkpoint of good parameters; end the run if that is why it was asked for."""
@@ -236,8 +269,9 @@ class _Run:
         """Take the step after the last in vain: only its loss tells whether the last update spoilt the weights."""
         problem, meter = self.problem, Meter(self.problem.backend)
         with problem.backend.scope():
-            last_index = self._order(number)[(self.steps_per_epoch - 1) * self.batch : self.samples]
-            _, *leavings = run_step(self.carry, last_index, problem, self.settings, self.optimizer)
+            if self.last_index is None:  # the run was resumed after its last epoch
+                self.last_index = self._order(number)[(self.steps_per_epoch - 1) * self.batch : self.samples]
+            _, *leavings = run_step(self.carry, self.last_index, problem, self.settings, self.optimizer)
         meter.add(*leavings)
         self._raise_if_bad(meter.read(), (number + 1) * self.steps_per_epoch)
 

@@ -45,6 +45,7 @@ def prepare_problem(
     standardize: bool,
     loss: Loss,
     penalty: Penalty | None,
+    memory_budget: int | None = None,
 ) -> Problem:
     """Check data and labels, choose the device and the float, and move everything there.
 
@@ -70,6 +71,8 @@ def prepare_problem(
         Knows how to prepare targets.
     penalty : Penalty or None
         Becomes part of the training objective.
+    memory_budget : int, optional
+        The most bytes that one evaluation of the loss and its gradient may allocate.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def prepare_problem(
     InvalidTypeError
         For data of a wrong kind.
     InvalidValueError
-        For values that make no sense, see :mod:`softmax_xp.data.validation`.
+        For values that make no sense, see :mod:`softmax_xp.data.validation`, and a memory budget too small for one row.
     """
     X = _as_matrix(X, "X")
     backend = get_backend(device, like=X)
@@ -95,9 +98,10 @@ def prepare_problem(
 
     def objective(X: Array, codes: Any, weight: Any, penalty: Penalty | None) -> LinearObjective:
         targets = _targets(loss, backend, codes, weight, X.shape[0], len(classes), float_dtype)
-        return LinearObjective(backend.put(X), targets, loss, penalty, float_dtype, transform)
+        return LinearObjective(backend.put(X), targets, loss, penalty, float_dtype, transform, memory_budget)
 
     train = objective(X, codes, sample_weight, penalty)
+    train.check_budget(len(classes))
     held_out = None
     if validation is not None:
         if not isinstance(validation, tuple | list) or len(validation) not in {2, 3}:

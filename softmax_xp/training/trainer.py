@@ -18,6 +18,7 @@ from softmax_xp.kernels import find_kernel
 from softmax_xp.kernels.precision import check_compute, products
 from softmax_xp.losses import CrossEntropy, Loss
 from softmax_xp.model import SoftmaxModel
+from softmax_xp.ops.memory import check_memory_budget
 from softmax_xp.optimizers import SGD, Averaging, Clipping, Optimizer
 from softmax_xp.penalties import Penalty
 from softmax_xp.schedules import Constant, Schedule
@@ -89,6 +90,10 @@ class Trainer:
         Whether to centre and scale the features; the model remembers how.
     initial_scale : float, default: 0.0
         Standard deviation of the initial weights. The problem is convex, so zero is as good a start as any.
+    memory_budget : int, optional
+        The most bytes that one evaluation of the loss and its gradient may allocate beside the data, the parameters and
+        the optimizer's state. A batch whose logits do not fit is computed some rows after the other, and their
+        gradients are added: the step is the same up to rounding. None is no budget.
     callbacks : sequence of Callback, default: ()
         Called after each epoch.
     checkpoint : path-like or Checkpoint, optional
@@ -138,6 +143,7 @@ class Trainer:
     fit_intercept: bool = True
     standardize: bool = False
     initial_scale: float = 0.0
+    memory_budget: int | None = None
     callbacks: Sequence[Callback] = ()
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None
     verbose: bool = False
@@ -163,6 +169,7 @@ class Trainer:
         if not isinstance(self.callbacks, Sequence):
             msg = f"`callbacks` must be a sequence of callbacks; got {self.callbacks!r}. Pass [{self.callbacks!r}]."
             raise InvalidTypeError(msg)
+        check_memory_budget(self.memory_budget)
         as_checkpoint(self.checkpoint)  # checks it
         philox(self.seed)  # likewise
         check_compute(self.compute)
@@ -230,6 +237,7 @@ class Trainer:
             standardize=self.standardize,
             loss=self.loss,
             penalty=self.penalty,
+            memory_budget=check_memory_budget(self.memory_budget),
         )
         self._check_batch(problem.shape[0])
         settings, start = self._settings(), self._initial(problem, initial)
@@ -279,7 +287,9 @@ class Trainer:
             if held_out is not None:
                 described = describe_data(held_out.X, held_out.targets, backend)
                 fit |= {f"validation {name}": text for name, text in described.items()}
-        place = describe_place(backend, kernel=find_kernel("linear_steps", begin.packed))
+        # Each rounds in its own way.
+        kernel = getattr(find_kernel("linear_steps", begin.packed), "__module__", None)
+        place = describe_place(backend, kernel=kernel)
         known = known_records(begin.optimizer_state, begin.average_state)
         return Keeper(checkpoint, fit=fit, place=place, known=known, backend=backend)
 

@@ -23,7 +23,7 @@ def two_threads():
 
 @pytest.mark.parametrize("device", ["cpu", "torch:cpu"])
 def test_the_step_is_held_against_the_faster_of_both_thread_counts(device, two_threads):
-    table = minibatch_step.measure(device, ONE_CALL, (60, 5, 3), {20: 2.0})
+    table = minibatch_step.measure(device, ONE_CALL, (60, 5, 3), {20: 2.0}, compiled=False)
     record = table.lines[0].record
     assert record["seconds"].keys() == {"softmax_xp", "PyTorch", "PyTorch, 1 thread"}
     peers = {name: seconds for name, seconds in record["seconds"].items() if name != "softmax_xp"}
@@ -35,13 +35,32 @@ def test_the_step_is_held_against_the_faster_of_both_thread_counts(device, two_t
 def test_a_peer_that_computes_something_else_stops_the_benchmark(monkeypatch):
     monkeypatch.setattr(minibatch_step, "TorchStep", _FasterLearner)
     with pytest.raises(AssertionError, match="PyTorch's step computes something else"):
-        minibatch_step.measure("cpu", ONE_CALL, (60, 5, 3), {20: 2.0})
+        minibatch_step.measure("cpu", ONE_CALL, (60, 5, 3), {20: 2.0}, compiled=False)
 
 
 def _FasterLearner(torch, device, X, y, n_classes, learning_rate):
     from benchmarks.torch_peer import TorchStep
 
     return TorchStep(torch, device, X, y, n_classes, 1.01 * learning_rate)
+
+
+def test_what_the_compiler_makes_takes_part(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda function, **options: asked.append(options) or function)
+    table = minibatch_step.measure("torch:cpu", ONE_CALL, (60, 5, 3), {20: 2.0})
+    assert asked == [{"dynamic": False}]
+    assert "PyTorch, compiled" in table.lines[0].record["seconds"]
+
+
+def test_a_compiler_that_does_not_work_leaves_the_race_with_its_reason(monkeypatch):
+    def broken(*_):
+        msg = "no C++ here\nmore"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(torch, "compile", lambda function, **options: broken)
+    table = minibatch_step.measure("torch:cpu", ONE_CALL, (60, 5, 3), {20: 2.0})
+    assert "PyTorch, compiled" not in table.lines[0].record["seconds"]
+    assert "PyTorch, compiled: skipped, no C++ here" in table.notes
 
 
 def test_the_full_batch_has_pytorch_as_a_peer_on_its_own_device_too():

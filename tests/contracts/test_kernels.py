@@ -12,15 +12,17 @@ import pytest
 
 import softmax_xp as sx
 from softmax_xp.kernels import KERNELS, find_kernel
+from softmax_xp.objectives import LinearObjective
 from softmax_xp.ops.cross_entropy import softmax_cross_entropy
 from softmax_xp.optimizers.table import OPTIMIZERS
+from softmax_xp.typing import LinearParams
 
 RANDOM = np.random.default_rng(5)
 
 
 def put(library, array):
     """Bring an array to a library of the table; skip where it is missing."""
-    if library == "numpy" or array is None:
+    if library in {"numpy", "numba"} or array is None:
         return array
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
@@ -31,7 +33,7 @@ def put(library, array):
 
 
 def to_numpy(array):
-    return array if isinstance(array, np.ndarray) else array.get()
+    return array if isinstance(array, np.ndarray | np.generic) else array.get()
 
 
 def libraries_with(name):
@@ -47,11 +49,15 @@ def defined(monkeypatch, function, *args, **kwargs):
         return function(*args, **kwargs)
 
 
-def test_each_kernel_of_the_table_is_tested_here_or_with_the_other_device():
-    tested = {"softmax_cross_entropy", "linear_steps"}
-    assert {name for name, library in KERNELS if library == "numpy"} <= tested
+def test_each_kernel_of_the_table_is_tested_here():
+    assert {name for name, _ in KERNELS} == {"linear_cross_entropy", "linear_steps", "softmax_cross_entropy", "update"}
 
 
+LOSSES = [
+    sx.CrossEntropy(),
+    sx.CrossEntropy(class_weight=(1.0, 2.0, 0.5)),
+    sx.CrossEntropy(label_smoothing=0.1, class_weight=(1.0, 2.0, 0.5), ignore_index=2, temperature=2.0),
+]
 LAYOUTS = {
     "rows": lambda logits: logits,
     "columns": lambda logits: np.asfortranarray(logits),
@@ -127,6 +133,53 @@ class TestSoftmaxCrossEntropy:
         assert gradient is logits
 
 
+@pytest.mark.parametrize("library", libraries_with("linear_cross_entropy"))
+class TestLinearCrossEntropy:
+    def compare(self, monkeypatch, library, X, labels, weight, bias, *, dtype, loss=None, rtol, **settings):
+        loss = loss or sx.CrossEntropy()
+        X, labels, weight, bias = (put(library, array) for array in (X, labels, weight, bias))
+        given = put(library, settings.pop("sample_weight", None))
+        targets = loss.prepare(labels, weight.shape[1], dtype=weight.dtype, sample_weight=given)
+        objective = LinearObjective(X, targets, loss, settings.pop("penalty", None), weight.dtype)
+        params = LinearParams(weight, bias)
+        value, gradient = objective.value_and_gradient(params)
+        expected, reference = defined(monkeypatch, objective.value_and_gradient, params)
+        np.testing.assert_allclose(to_numpy(value), to_numpy(expected), rtol=rtol)
+        for mine, other in zip(gradient, reference, strict=True):
+            assert (mine is None) is (other is None)
+            if other is not None:
+                assert mine.dtype == dtype
+                size = np.abs(to_numpy(other)).max()
+                np.testing.assert_allclose(to_numpy(mine), to_numpy(other), rtol=rtol, atol=rtol * size)
+
+    @pytest.mark.parametrize(("dtype", "rtol"), [("float32", 2e-5), ("float64", 1e-11)])
+    @pytest.mark.parametrize("shape", [(1, 1, 2), (50, 6, 3), (7000, 784, 10), (500, 300, 32), (40, 20, 100)])
+    @pytest.mark.parametrize("bias", [True, False])
+    def test_shapes(self, monkeypatch, library, dtype, rtol, shape, bias):
+        n_samples, n_features, n_classes = shape
+        X = RANDOM.standard_normal((n_samples, n_features)).astype(dtype)
+        weight = RANDOM.standard_normal((n_features, n_classes)).astype(dtype) / n_features**0.5
+        biases = RANDOM.standard_normal(n_classes).astype(dtype) if bias else None
+        labels = RANDOM.integers(0, n_classes, n_samples)
+        self.compare(monkeypatch, library, X, labels, weight, biases, dtype=dtype, rtol=rtol)
+
+    @pytest.mark.parametrize("stored", ["float16", "uint8", "int64", "bool", "float64"])
+    def test_kinds_of_features(self, monkeypatch, library, stored):
+        X = (np.abs(RANDOM.standard_normal((90, 6))) * 3).astype(stored)
+        weight = RANDOM.standard_normal((6, 3)).astype("float32")
+        labels = RANDOM.integers(0, 3, 90)
+        self.compare(monkeypatch, library, X, labels, weight, None, dtype="float32", rtol=2e-5)
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("loss", LOSSES, ids=repr)
+    def test_options_and_layouts(self, monkeypatch, library, layout, loss):
+        X = LAYOUTS[layout](RANDOM.standard_normal((90, 6)))
+        weight, biases = RANDOM.standard_normal((6, 3)), RANDOM.standard_normal(3)
+        settings = {"sample_weight": RANDOM.random(90), "penalty": sx.L2(0.1), "loss": loss}
+        labels = RANDOM.integers(0, 3, 90)
+        self.compare(monkeypatch, library, X, labels, weight, biases, dtype="float64", rtol=1e-11, **settings)
+
+
 SAMPLES = 210
 FEATURES = RANDOM.standard_normal((SAMPLES, 6))
 LABELS = (FEATURES @ RANDOM.standard_normal((6, 3))).argmax(axis=1)
@@ -170,6 +223,10 @@ def assert_same_training(monkeypatch, library, X, y, *, rtol, **settings):
 
 @pytest.mark.parametrize("library", libraries_with("linear_steps"))
 class TestLinearSteps:
+    @pytest.fixture(autouse=True)
+    def _chosen(self, monkeypatch, library):
+        monkeypatch.setenv("SOFTMAX_XP_KERNELS", "numba" if library == "numba" else "1")
+
     @pytest.mark.parametrize("run", RUNS)
     def test_training_is_that_of_the_definition(self, monkeypatch, library, run):
         settings = {"y": LABELS} | RUNS[run]
@@ -193,3 +250,24 @@ class TestLinearSteps:
         X = RANDOM.standard_normal((600, n_features))
         y = np.arange(600) % n_classes
         assert_same_training(monkeypatch, library, X, y, rtol=1e-9, batch_size=256)
+
+
+@pytest.mark.parametrize("library", libraries_with("update"))
+class TestUpdate:
+    """Clipping keeps the kernels of whole steps out."""
+
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_with_every_optimizer(self, monkeypatch, library, name, dtype):
+        settings = {"optimizer": OPTIMIZERS[name], "clipping": sx.ClipByGlobalNorm(0.1), "dtype": dtype}
+        rtol = 1e-4 if dtype == "float32" else 1e-10
+        assert_same_training(monkeypatch, library, FEATURES, LABELS, rtol=rtol, **settings)
+
+    @pytest.mark.parametrize("run", RUNS)
+    def test_with_every_setting(self, monkeypatch, library, run):
+        settings = {"y": LABELS, "clipping": sx.ClipByValue(0.01)} | RUNS[run]
+        assert_same_training(monkeypatch, library, FEATURES, rtol=1e-10, **settings)
+
+    def test_with_many_classes(self, monkeypatch, library):
+        X = RANDOM.standard_normal((600, 40))
+        assert_same_training(monkeypatch, library, X, np.arange(600) % 100, rtol=1e-9)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A training step never waits for the device.
+"""A training step never waits for the device, and an iteration of a solver as rarely as it can.
 
 While `run_step` runs under array-api-strict, every way from an array to a number of the host is closed: float(),
 bool(), int(), indexing a sequence by it, complex(), NumPy's conversion, and the transfer to another device.
@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 import softmax_xp as sx
+from softmax_xp.objectives import ConvexObjective, LinearObjective
+from softmax_xp.objectives.curvature import LinearCurvature
 from softmax_xp.optimizers import OPTIMIZERS
+from softmax_xp.solvers import SOLVERS, NewtonCG
 from softmax_xp.training import loop
 from tests.training.samples import blobs
 
@@ -144,3 +147,51 @@ def test_an_epoch_reads_the_device_a_handful_of_times(monkeypatch):
 
     # A fit of one epoch more costs the same few reads, with many steps or with one.
     assert count(2, 5) - count(2, 4) == count(40, 5) - count(40, 4) == 2
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """One entry for each number, or small array, that the host reads."""
+    found, kind = [], type(strict.asarray(0.0))
+
+    def count(name):
+        way = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda self, *rest, **more: found.append(name) or way(self, *rest, **more))
+
+    for name in ("__bool__", "__float__", "__index__", "__int__", "to_device"):
+        count(name)
+    return found
+
+
+def convex_objective():
+    loss, rows = sx.CrossEntropy(), strict.asarray(X)
+    targets = loss.prepare(strict.asarray(Y), 4, dtype=rows.dtype)
+    return ConvexObjective(LinearObjective(rows, targets, loss, None, rows.dtype), 4, l2=0.01)
+
+
+def test_an_iteration_of_lbfgs_reads_its_slope_and_its_evaluation(reads):
+    objective, solver = convex_objective(), SOLVERS["lbfgs"]
+    state = solver.init(objective, objective.start())
+    for iteration in range(6):
+        reads.clear()
+        passes = objective.passes
+        state = solver.advance(objective, state)
+        assert len(reads) == 1 + objective.passes - passes
+        assert len(state.pairs) == iteration + 1
+
+
+def test_newton_cg_reads_once_for_each_product(monkeypatch, reads):
+    objective, solver = convex_objective(), NewtonCG(looseness=1e-6)
+    metric, products = objective.curvature(objective.start()).metric(), []
+    original = LinearCurvature.product
+    monkeypatch.setattr(LinearCurvature, "product", lambda *args: products.append(1) or original(*args))
+    monkeypatch.setattr(LinearCurvature, "metric", lambda curvature: metric)  # making one reads too
+    state = solver.init(objective, objective.start())
+    for _ in range(3):
+        reads.clear()
+        products.clear()
+        state = solver.advance(objective, state)
+        assert state.step == 1.0
+        # One for the slope along the direction, and one for the evaluation at its end.
+        assert len(reads) == len(products) + 2
+    assert len(products) > 3

@@ -101,12 +101,12 @@ def test_chunks_cover_all_rows_in_order_and_share_the_work(lengths, n_chunks):
 
 
 def test_the_number_of_chunks_follows_from_the_sizes():
-    tall = sp.csr_array((10**5, 10))
-    wide = sp.csr_array((1000, 10**6))
-    assert chunk_count(tall, 1000) == 512
-    assert chunk_count(tall, 7) == 4
-    assert chunk_count(wide, 1000) == 2
-    assert chunk_count(wide, 1) == 1
+    tall = sp.csr_array((10**6, 10))
+    wide = sp.csr_array((10**6, 10**6))
+    assert chunk_count(tall, 1000) == 1024  # of 600 thousand classes and rows each
+    assert chunk_count(tall, 7) == 8
+    assert chunk_count(wide, 1000) == 2  # each with a part of the gradient
+    assert chunk_count(sp.csr_array((1000, 10**6)), 10) == 1
 
 
 @pytest.mark.gpu

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Full-batch fits: what the solvers get, and when no minimum exists."""
 
+import tracemalloc
 from contextlib import contextmanager
 
 import numpy as np
@@ -160,3 +161,24 @@ class TestRoughProducts:
         fitted = SoftmaxClassifier(compute="tf32", callbacks=[lambda row: row["iteration"] == 2]).fit(X, y)
         assert fitted.status_ == "stopped"
         assert rough == ["tf32"]
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "proximal"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_fit_takes_its_budget_beside_vectors_of_coefficients(solver, dtype):
+    X, y = blobs(4000, n_features=5, n_classes=60, dtype=dtype)
+    settings = {"device": "cpu", "solver": solver, "l1_ratio": 0.5 * (solver == "proximal"), "C": 0.01, "tol": 1e-2}
+    peaks, fits = [], []
+    for budget in (None, 600_000):
+        tracemalloc.start()
+        try:
+            fits.append(SoftmaxClassifier(**settings, memory_budget=budget).fit(X, y))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    vectors = 6 * 60 * 8 * 60 + 60 * 60 * 8 * 6  # the solver's with its metric, and the certificate's curvature
+    prepared = 4000 * 8 * 6  # labels and what was made of them
+    assert peaks[1] <= 600_000 + vectors + prepared < 0.5 * peaks[0]
+    for fit in fits:
+        assert fit.certificate_.bound <= 1e-2
+    assert fits[1].certificate_.value == pytest.approx(fits[0].certificate_.value, abs=1e-2)

@@ -8,6 +8,7 @@ from scipy.special import log_expit, log_softmax
 from softmax_xp import SoftmaxClassifier
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.estimators import predictions
+from softmax_xp.ops import predicted
 from tests.estimators.samples import blobs
 
 
@@ -82,7 +83,7 @@ def test_the_top_k_never_hold_all_probabilities(monkeypatch):
     classifier, X, _ = fitted()
     rows = []
     largest = predictions._largest
-    monkeypatch.setattr(predictions, "chunk_rows", lambda *_: 7)
+    monkeypatch.setattr(predicted, "chunk_rows", lambda *_, **__: 7)
     monkeypatch.setattr(predictions, "_largest", lambda logits, k: rows.append(logits.shape[0]) or largest(logits, k))
     whole = classifier.predict_top_k(X, 1)
     assert sum(rows) == len(X)
@@ -95,7 +96,7 @@ def test_the_top_k_never_hold_all_probabilities(monkeypatch):
 def test_chunks_change_nothing(monkeypatch, backend, method, n_classes):
     classifier, X, _ = fitted(n_classes)
     whole = getattr(classifier, method)(X)
-    monkeypatch.setattr(predictions, "chunk_rows", lambda *_: 7)
+    monkeypatch.setattr(predicted, "chunk_rows", lambda *_, **__: 7)
     np.testing.assert_allclose(backend.to_numpy(getattr(classifier, method)(backend.asarray(X))), whole, rtol=1e-12)
 
 

@@ -37,6 +37,18 @@ X, Y = np.asarray([[0.0], [1.0], [2.0], [4.0]]), np.asarray([0, 1, 0, 1])
         ),
         ({"class_weight": np.ones(2)}, InvalidValueError, "`class_weight` must be None, 'balanced' or a dict"),
         ({"class_weight": {0: "a"}}, InvalidTypeError, "`class_weight` must hold numbers; got 'a' of type str for 0"),
+        ({"memory_budget": 0}, InvalidValueError, "`memory_budget` must be at least 1 byte"),
+        ({"memory_budget": 1e9}, InvalidTypeError, "`memory_budget` must be an integer number of bytes or None"),
+        (
+            {"memory_budget": 100},
+            InvalidValueError,
+            r"`memory_budget` must be at least \d+ bytes for 1 features and 1 ",
+        ),
+        (
+            {"memory_budget": 100, "solver": "adam", "batch_size": 2},
+            InvalidValueError,
+            r"`memory_budget` must be at least \d+ bytes for 1 features and 2 columns of logits in float64; got 100",
+        ),
         ({"stopping": ["certificate"]}, InvalidValueError, "`stopping` must be 'certificate' or 'gradient'"),
         (
             {"solver": LBFGS(), "l1_ratio": 0.5},

@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import softmax_xp as sx
+from softmax_xp.data import sparse
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.estimators import convex_fit
 from softmax_xp.estimators.problem import prepare_fit
 from softmax_xp.estimators.settings import FitSettings
-from softmax_xp.objectives import linear as linear_module
 from softmax_xp.solvers import SOLVERS
 from tests.data.sparse_forms import FORMS, random_dense, snapshot
 
@@ -121,7 +121,7 @@ def test_the_model_is_scikit_learns():
 @pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg"])
 @pytest.mark.usefixtures("never_dense")
 def test_neither_fit_nor_prediction_writes_out_zeros_and_float32_stays(solver, monkeypatch):
-    monkeypatch.setattr(linear_module, "most_chunks", lambda *_: 8)
+    monkeypatch.setattr(sparse, "_CHUNK_PRODUCTS", 1)
     # Enough coefficients that an explicit Hessian does not pay.
     X = sp.random_array((200, 300), density=0.05, format="csr", dtype=np.float32, rng=np.random.default_rng(2))
     y = RNG.integers(0, 3, 200)

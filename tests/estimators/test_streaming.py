@@ -11,6 +11,7 @@ from softmax_xp import SGD, Adam, SoftmaxClassifier
 from softmax_xp.backend import backend_of
 from softmax_xp.errors import InvalidTypeError, InvalidValueError, TrainingDivergedError
 from softmax_xp.optimizers import OPTIMIZERS
+from softmax_xp.training import batch
 from tests.estimators.samples import blobs
 
 
@@ -252,3 +253,21 @@ def test_a_callback_that_raises_leaves_the_classifier_as_it_was():
     assert len(classifier.history_) == 1
     assert classifier.n_iter_.tolist() == [1]
     np.testing.assert_array_equal(classifier.coef_, before)
+
+
+def test_a_memory_budget_changes_nothing_but_the_memory(monkeypatch):
+    X, y = blobs(200, n_classes=4)
+    plain, sizes = SoftmaxClassifier(device="cpu", random_state=0), []
+    original = batch.batch_terms
+
+    def batch_terms(loss, params, rows, *given, **options):
+        sizes.append(rows.shape[0])
+        return original(loss, params, rows, *given, **options)
+
+    plain.partial_fit(X, y)
+    monkeypatch.setattr(batch, "batch_terms", batch_terms)
+    small = SoftmaxClassifier(device="cpu", random_state=0, memory_budget=90_000).partial_fit(X, y)
+    assert 1 < max(sizes) < 100
+    np.testing.assert_allclose(small.coef_, plain.coef_, rtol=1e-12)
+    with pytest.raises(InvalidValueError, match="`memory_budget` must be at least"):
+        small.set_params(memory_budget=100).partial_fit(X, y)

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The textbook's loss and prediction, against PyTorch, finite differences and mistakes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import softmax_xp as sx
 from softmax_xp.errors import DeviceMismatchError, InvalidTypeError, InvalidValueError
@@ -103,13 +106,118 @@ class TestLoss:
         assert dW.dtype == computed
 
     def test_many_chunks_are_one_mean(self, monkeypatch):
-        from softmax_xp.objectives import linear
+        from softmax_xp.objectives import cuts
 
         expected, expected_dW = sx.softmax_loss(W, X, Y, 0.1)
-        monkeypatch.setattr(linear, "chunk_rows", lambda *_: 4)
+        monkeypatch.setattr(cuts, "chunk_rows", lambda *_, **__: 4)
         loss, dW = sx.softmax_loss(W, X, Y, 0.1)
         assert loss == pytest.approx(expected, rel=1e-14)
         np.testing.assert_allclose(dW, expected_dW, rtol=1e-12, atol=1e-15)
+
+
+class TestMemoryBudget:
+    @pytest.mark.parametrize("budget", [120_000_000, 64_000_000, None])
+    def test_a_million_classes_are_exact(self, budget):
+        n_classes, n_samples = 1_000_000, 24
+        random = np.random.default_rng(3)
+        W = random.standard_normal((2, n_classes), dtype="float32")
+        X, y = random.standard_normal((n_samples, 2), dtype="float32"), random.integers(0, n_classes, n_samples)
+        tracemalloc.start()
+        try:
+            loss, dW = sx.softmax_loss(W, X, y, 0.1, memory_budget=budget)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak <= (budget or 300e6)
+        # The definition in float64, block by block of classes.
+        blocks = [slice(start, start + 100_000) for start in range(0, n_classes, 100_000)]
+        wide = X.astype("float64")
+        total = sum(np.exp(wide @ W[:, block]).sum(axis=1) for block in blocks)
+        logits = np.einsum("nd,dn->n", wide, W[:, y].astype("float64"))
+        expected = np.mean(np.log(total) - logits) + 0.05 * np.sum(W.astype("float64") ** 2)
+        assert loss == pytest.approx(expected, rel=1e-6)
+        hits = np.zeros(W.shape)
+        np.add.at(hits.T, y, wide)
+        for block in blocks:
+            p = np.exp(wide @ W[:, block]) / total[:, None]
+            truth = (wide.T @ p - hits[:, block]) / n_samples + 0.1 * W[:, block].astype("float64")
+            np.testing.assert_allclose(dW[:, block], truth, rtol=2e-6, atol=3e-8)
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("kernels", ["1", "0"])
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_the_peak_is_below_the_budget(self, monkeypatch, dtype, kernels, threads):
+        monkeypatch.setenv("SOFTMAX_XP_KERNELS", kernels)
+        random = np.random.default_rng(4)
+        W, X = random.standard_normal((10, 3000)).astype(dtype), random.standard_normal((600, 10)).astype(dtype)
+        y = random.integers(0, 3000, 600)
+        expected, expected_dW = sx.softmax_loss(W, X, y, 0.1)
+        with threadpool_limits(threads, user_api="blas"):
+            for budget in (2_000_000, 5_000_000, 30_000_000):
+                tracemalloc.start()
+                try:
+                    loss, dW = sx.softmax_loss(W, X, y, 0.1, memory_budget=budget)
+                    peak = tracemalloc.get_traced_memory()[1]
+                finally:
+                    tracemalloc.stop()
+                assert peak <= budget
+                tolerance = 1e-5 if dtype == "float32" else 1e-12
+                assert loss == pytest.approx(expected, rel=tolerance)
+                np.testing.assert_allclose(dW, expected_dW, rtol=tolerance, atol=tolerance)
+
+    def test_a_budget_too_small_names_the_least(self):
+        with pytest.raises(
+            InvalidValueError, match=r"`memory_budget` must be at least \d+ bytes for 6 features"
+        ) as caught:
+            sx.softmax_loss(W, X, Y, memory_budget=100)
+        least = int(str(caught.value).split("at least ")[1].split()[0])
+        loss, _ = sx.softmax_loss(W, X, Y, memory_budget=least)
+        assert loss == pytest.approx(sx.softmax_loss(W, X, Y)[0], rel=1e-13)
+
+    @pytest.mark.parametrize("budget", [1e9, "1 GB", True])
+    def test_a_budget_is_a_number_of_bytes(self, budget):
+        with pytest.raises(InvalidTypeError, match="`memory_budget` must be an integer number of bytes or None"):
+            sx.softmax_loss(W, X, Y, memory_budget=budget)
+
+    @pytest.mark.gpu
+    def test_the_pool_of_a_gpu_needs_no_more_than_the_budget(self):
+        """The pool refuses what exceeds the data and the budget; a smaller allowance shows that it does."""
+        cupy = pytest.importorskip("cupy")
+        random = np.random.default_rng(5)
+        n_classes, budget = 250_000, 300_000_000
+        W, X = (cupy.asarray(random.standard_normal(shape, dtype="float32")) for shape in ((32, n_classes), (2000, 32)))
+        y = cupy.asarray(random.integers(0, n_classes, 2000))
+        sx.softmax_loss(W[:, :10].copy(), X, y % 10)  # loads libraries and compiles
+        pool = cupy.get_default_memory_pool()
+        pool.free_all_blocks()
+        before, limit = pool.total_bytes(), pool.get_limit()
+        expected = float(sx.softmax_loss(W, X[:200], y[:200])[0])
+        pool.free_all_blocks()
+        hook = _peak_hook(pool)
+        try:
+            with hook:
+                loss, _ = sx.softmax_loss(W, X[:200], y[:200], memory_budget=budget)
+            assert hook.peak - before <= budget
+            assert float(loss) == pytest.approx(expected, rel=1e-5)
+            pool.free_all_blocks()
+            pool.set_limit(size=before + budget + (1 << 25))
+            sx.softmax_loss(W, X, y, memory_budget=budget)
+        finally:
+            pool.set_limit(size=limit)
+
+
+def _peak_hook(pool):
+    """Return a hook that notes the most bytes that a memory pool of CuPy had in use."""
+    from cupy.cuda.memory_hook import MemoryHook
+
+    class Peak(MemoryHook):
+        name = "Peak"
+        peak = 0
+
+        def malloc_postprocess(self, **_):
+            self.peak = max(self.peak, pool.used_bytes())
+
+    return Peak()
 
 
 class TestMistakes:

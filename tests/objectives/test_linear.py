@@ -343,14 +343,18 @@ class _PenaltyOnBias:
 
 
 def test_a_penaltys_gradient_is_added_where_it_has_one():
-    gradient = LinearParams(np.ones((2, 2)), np.ones(2))
+    def gradient():
+        return LinearParams(np.ones((2, 2)), np.ones(2))
+
     params = LinearParams(np.full((2, 2), 5.0), np.full(2, 7.0))
-    assert penalised_gradient(gradient, None, params) is gradient
-    weight, bias = penalised_gradient(gradient, L2(0.1), params)
+    given = gradient()
+    assert penalised_gradient(given, None, params) is given
+    weight, bias = penalised_gradient(given, L2(0.1), params)
     np.testing.assert_allclose(weight, 1.5)
-    assert bias is gradient.bias
-    weight, bias = penalised_gradient(gradient, _PenaltyOnBias(), params)
+    assert weight is given.weight  # no third array of that size
+    assert bias is given.bias
+    weight, bias = penalised_gradient(gradient(), _PenaltyOnBias(), params)
     np.testing.assert_array_equal(weight, 11.0)
     np.testing.assert_array_equal(bias, 22.0)
     assert penalised_gradient(LinearParams(np.ones((2, 2))), _PenaltyOnBias(), params).bias is None
-    np.testing.assert_array_equal(gradient.weight, 1.0)
+    np.testing.assert_array_equal(params.weight, 5.0)

@@ -4,8 +4,9 @@
 import numpy as np
 import pytest
 
+from softmax_xp.losses import CrossEntropy
+from softmax_xp.objectives import ConvexObjective, LinearObjective, scaling
 from softmax_xp.objectives import metric_sums as module
-from softmax_xp.objectives import scaling
 from softmax_xp.objectives.metric import (
     CentredMetric,
     ClassMetric,
@@ -346,3 +347,13 @@ def test_the_features_are_surveyed_once(monkeypatch):
     for _ in range(3):
         objective.curvature(objective.start()).metric()
     assert surveys == [1]
+
+
+@pytest.mark.parametrize(("budget", "candidates"), [(None, 8192), (10**9, 8192), (4 * 50 * 8 * 3000, 3000), (1, 1024)])
+def test_no_more_samples_are_weighed_than_a_memory_budget_has_room_for(budget, candidates):
+    labels, loss = np.arange(20_000) % 50, CrossEntropy()
+    targets = loss.prepare(labels, 50, dtype=np.dtype("float64"))
+    linear = LinearObjective(np.ones((20_000, 3)), targets, loss, None, np.dtype("float64"), memory_budget=budget)
+    builder = module._Builder(ConvexObjective(linear, 50, l2=0.1), lambda *_: None)
+    assert builder._candidates() == candidates
+    assert builder.classes_pay() == (budget != 1)

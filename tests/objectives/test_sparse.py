@@ -6,7 +6,6 @@ import pytest
 import scipy.sparse as sp
 
 import softmax_xp.backend
-import softmax_xp.objectives.linear as linear_module
 from softmax_xp.data import sparse
 from softmax_xp.data.sparse_input import as_rows, as_sparse
 from softmax_xp.losses import CrossEntropy, Logistic
@@ -56,7 +55,7 @@ def close(ours, theirs, tolerance=1e-12):
 @pytest.fixture
 def many_chunks(monkeypatch):
     """Cut even small data into chunks."""
-    monkeypatch.setattr(linear_module, "most_chunks", lambda *_: 8)
+    monkeypatch.setattr(sparse, "_CHUNK_PRODUCTS", 1)
     monkeypatch.setattr(sparse, "_ENTRIES_FOR_A_FEATURE", 1)
 
 

@@ -2,6 +2,7 @@
 """What a solver asks of an objective: one pass and one host read for each evaluation."""
 
 import numpy as np
+import pytest
 
 from softmax_xp.solvers import SOLVERS, Certificate, Objective, Solver, contract
 from softmax_xp.solvers.contract import evaluate
@@ -18,7 +19,8 @@ def test_an_evaluation_says_all_that_the_host_needs():
     assert (now.total, now.gradient_norm, now.estimate) == (2.5, 2.0, 1.5)
     assert now.slope == 2.0 - 3.0
     np.testing.assert_array_equal(now.gradient, [[2.0], [1.0]])
-    assert all(type(number) is float for number in now[3:])
+    assert all(type(number) is float for number in now[3:7])
+    assert now.change is None
     assert evaluate(objective, point).slope == 0.0
     assert objective.values == 2
 
@@ -28,8 +30,20 @@ def test_an_evaluation_reads_the_host_once(monkeypatch):
     original = contract.scalars
     monkeypatch.setattr(contract, "scalars", lambda *arrays: reads.append(1) or original(*arrays))
     objective = Quadratic(np.eye(2))
-    evaluate(objective, objective.start(), np.ones((2, 1)))
-    assert len(reads) == 1
+    evaluate(objective, objective.start(), np.ones((2, 1)), evaluate(objective, objective.start() + 1.0))
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize("direction", [None, np.asarray([[1.0], [0.0]])], ids=["change", "change and slope"])
+def test_an_evaluation_says_what_has_changed(direction):
+    objective = Quadratic([[2.0, 0.0], [0.0, 1.0]])
+    before = evaluate(objective, np.asarray([[2.0], [1.0]]))
+    now = evaluate(objective, np.asarray([[3.0], [3.0]]), direction, before)
+    np.testing.assert_array_equal(now.change.step, [1.0, 2.0])
+    np.testing.assert_array_equal(now.change.gradient, [2.0, 2.0])
+    assert now.change.product == now.change.curvature == 6.0
+    assert type(now.change.curvature) is float
+    assert now.slope == (0.0 if direction is None else 6.0)
 
 
 def test_an_evaluation_is_the_same_in_every_library(backend):

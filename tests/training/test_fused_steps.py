@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """When a kernel takes the steps, and that its state is the optimizer's own."""
 
-from dataclasses import dataclass
+import tracemalloc
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from softmax_xp.training.fused_steps import find_fused_steps
 from softmax_xp.training.problem import prepare_problem
 from tests.training.samples import blobs
 
+RNG = np.random.default_rng(3)
 X, Y = blobs(60)
 PACKED = np.zeros((6, 3))
 
@@ -98,3 +100,34 @@ def test_the_state_is_that_of_the_optimizer_after_as_many_steps(optimizer):
         if other is not None:
             np.testing.assert_allclose(mine, other, rtol=1e-12)
     assert taken.value.shape == taken.hits.shape == (60,)
+
+
+@pytest.mark.parametrize(("budget", "fits"), [(None, True), (1 << 20, True), (3000, False)])
+def test_a_kernels_buffers_count(budget, fits):
+    given = problem()
+    given = given._replace(train=replace(given.train, memory_budget=budget))
+    assert (find(given) is not None) == fits
+
+
+@pytest.mark.parametrize("features", [5, 500])
+@pytest.mark.parametrize("classes", [3, 60])
+def test_a_kernels_buffers_take_what_is_reckoned(features, classes):
+    """With the least budget for which there is a kernel, its first step makes no more than that."""
+    given = problem(np.asarray(RNG.integers(0, 9, (600, features)), dtype="uint8"), np.arange(600) % classes)
+    optimizer, packed = sx.SGD(0.1), np.zeros((features + 1, classes))
+    row = (features + 1) * 17 + 16 * classes + 64
+    budget = 500 * row + 24 * packed.size
+    for less, found in ((0, True), (1, False)):
+        limited = given._replace(train=replace(given.train, memory_budget=budget - less))
+        steps = find_fused_steps(limited, optimizer, packed, batch_size=500, bias=True)
+        assert (steps is not None) == found
+        if steps is not None:
+            steps_taken = steps
+    state, order = optimizer.init(packed), np.arange(500)
+    tracemalloc.start()
+    try:
+        steps_taken.run(packed, state, order)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= budget + 2 * packed.nbytes + (1 << 16)  # two sets of parameters are no part of it

@@ -256,3 +256,52 @@ def test_a_step_changes_none_of_its_arguments():
         patch.setattr(loop._Run, "_step", spy)
         fit(optimizer=sx.SGD(0.5, momentum=0.9))
     assert kept == [True] * 12
+
+
+def test_the_host_computes_what_comes_next_before_it_waits(monkeypatch, steps):
+    """The next order, and the numbers of the next steps, are made while the device works on those before."""
+    events = []
+    order, read, step = loop.epoch_order, loop.Meter.read, loop._Run._step
+    monkeypatch.setattr(loop, "epoch_order", lambda seed, number, n: events.append("order") or order(seed, number, n))
+    monkeypatch.setattr(loop.Meter, "read", lambda meter: events.append("wait") or read(meter))
+    monkeypatch.setattr(loop._Run, "_step", lambda run, index: events.append("steps") or step(run, index))
+    if steps == "kernels":
+        monkeypatch.setattr(linear_steps.LinearSteps, "steps_at_once", 2)
+    rate = lambda count: events.append("rate") or 0.1  # noqa: E731
+    fit(optimizer=sx.SGD(rate), epochs=3, shuffle=True)
+    # The first is asked for once beforehand, and each epoch's history asks for the last.
+    calls = ["steps", "rate", "rate", "steps", "rate"] if steps == "kernels" else ["steps", "rate"] * 3
+    first, middle, last = events.index("steps"), ["order", "wait", "rate"], ["wait", "rate"]
+    assert events[first:-2] == [*calls, *middle, *calls, *middle, *calls, *last]
+    assert events[:first].count("order") == 1
+
+
+def test_without_memory_for_its_buffers_a_kernel_is_given_up(monkeypatch, caplog, steps):
+    settings = {"optimizer": sx.Adam(0.1), "batch_size": 16, "penalty": sx.L2(0.1)}
+    expected, history = fit(**settings)
+    original, calls = linear_steps.LinearSteps.run, []
+
+    def run(self, packed, accumulators, order, **options):
+        calls.append(len(order))
+        if len(calls) == 3:
+            raise MemoryError
+        return original(self, packed, accumulators, order, **options)
+
+    monkeypatch.setattr(linear_steps.LinearSteps, "run", run)
+    model, other_history = fit(**settings)
+    np.testing.assert_allclose(flat(model), flat(expected), rtol=1e-12)
+    assert other_history.rows[-1]["train_loss"] == pytest.approx(history.rows[-1]["train_loss"], rel=1e-12)
+    assert len(calls) == len(caplog.records) * 3 == (3 if steps == "kernels" else 0)
+
+
+@pytest.mark.parametrize("steps", ["kernels"], indirect=True)
+def test_several_steps_of_a_kernel_that_is_given_up_are_taken_one_by_one(monkeypatch):
+    expected, _ = fit()
+
+    def run(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(linear_steps.LinearSteps, "run", run)
+    monkeypatch.setattr(linear_steps.LinearSteps, "steps_at_once", 2)
+    model, _ = fit()
+    np.testing.assert_allclose(flat(model), flat(expected), rtol=1e-12)

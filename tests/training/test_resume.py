@@ -56,9 +56,11 @@ def fit_killed_after(saves, folder, **settings):
             fit(folder, **settings)
 
 
-@pytest.mark.parametrize("kernels", ["0", "1"])
+@pytest.mark.parametrize("kernels", ["0", "1", "numba"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_resumes_with_the_same_bits(tmp_path, monkeypatch, name, kernels):
+    if kernels == "numba":
+        pytest.importorskip("numba")
     monkeypatch.setenv("SOFTMAX_XP_KERNELS", kernels)
     undisturbed = bits(fit(optimizer=OPTIMIZERS[name]))
     # In the middle of an epoch, at its last step, after it, and when all is done: 6 steps make an epoch.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The CUDA kernels as their table promises them: the signatures of the definitions, and None where they decline."""
 
-__all__ = ["EpochSteps", "make_linear_steps", "softmax_cross_entropy"]
+__all__ = ["EpochSteps", "linear_cross_entropy", "make_linear_steps", "softmax_cross_entropy", "update"]
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,14 +11,18 @@ import numpy as np
 from array_api_compat import device
 
 from softmax_xp.backend import array_namespace
+from softmax_xp.kernels.cuda.full_batch import linear_cross_entropy as one_read_cross_entropy
+from softmax_xp.kernels.cuda.full_batch import supports_full_batch
 from softmax_xp.kernels.cuda.graph import RecordedSteps
 from softmax_xp.kernels.cuda.linear_steps import LinearSteps
-from softmax_xp.kernels.cuda.program import Launcher
+from softmax_xp.kernels.cuda.program import Launcher, launcher_of
 from softmax_xp.kernels.cuda.softmax_cross_entropy import softmax_cross_entropy as fused_cross_entropy
-from softmax_xp.typing import Array
+from softmax_xp.kernels.cuda.update import update as fused_update
+from softmax_xp.typing import Array, LinearParams
 
-# Steps of one graph: enough to hide its start, and few enough for Ctrl-C to be heard within some milliseconds.
-_STEPS_AT_ONCE = 512
+# Steps of one graph: enough to hide its start, and few enough for the device to begin soon. While it works on them, the
+# host computes the numbers of the next ones, 2 to 4 microseconds a step, which is less than a step takes.
+_STEPS_AT_ONCE = 128
 
 
 def softmax_cross_entropy(
@@ -48,6 +52,56 @@ def softmax_cross_entropy(
         return None
     value, _, gradient = fused_cross_entropy(logits, labels, launcher=launcher, **options)
     return value, gradient
+
+
+def linear_cross_entropy(
+    params: LinearParams, X: Array, labels: Array, *, launcher: Launcher | None = None, **options: Any
+) -> tuple[Array, LinearParams] | None:
+    """Return what :func:`softmax_xp.objectives.one_read.sums_in_one_read` promises.
+
+    Parameters
+    ----------
+    params : LinearParams
+        Where to evaluate.
+    X : array of shape (n_samples, n_features)
+        As it is stored.
+    labels : array of int, shape (n_samples,)
+        Class numbers.
+    launcher : Launcher, optional
+        What runs the kernel; by default CuPy.
+    **options
+        See :func:`softmax_xp.kernels.cuda.full_batch.linear_cross_entropy`.
+
+    Returns
+    -------
+    value : array of shape (n_samples,)
+        Weighted losses.
+    gradient : LinearParams
+        Fresh. None stands for both and declines: more features or classes than the registers hold, a dtype that the
+        kernel does not read, rows whose elements are not neighbours.
+    """
+    weight, bias = params
+    if not (_has_close_rows(X) and weight.flags.c_contiguous):
+        return None
+    launcher = launcher_of(X, "X") if launcher is None else launcher
+    if not supports_full_batch(
+        n_features=X.shape[1],
+        n_classes=weight.shape[1],
+        bias=bias is not None,
+        X_dtype=X.dtype,
+        dtype=weight.dtype,
+        shared_bytes_limit=launcher.shared_bytes_limit,
+    ):
+        return None
+    value, *gradient = one_read_cross_entropy(weight, bias, X, labels, launcher=launcher, **options)
+    return value, LinearParams(*gradient)
+
+
+def _has_close_rows(matrix: Array) -> bool:
+    """Tell whether the elements of a row are neighbours in memory, and rows whole elements apart."""
+    itemsize = matrix.dtype.itemsize
+    is_close: bool = (matrix.shape[1] <= 1 or matrix.strides[1] == itemsize) and matrix.strides[0] % itemsize == 0
+    return is_close
 
 
 @final
@@ -160,7 +214,7 @@ def make_linear_steps(
     """
     if not LinearSteps.supports(n_classes=n_classes, X_dtype=X.dtype, dtype=np.dtype(dtype), rule=rule):
         return None
-    if X.shape[1] > 1 and X.strides[1] != X.itemsize:
+    if not _has_close_rows(X):
         return None
     reciprocal = None if feature_scale is None else 1.0 / feature_scale
     return EpochSteps(
@@ -175,3 +229,46 @@ def make_linear_steps(
             **others,
         )
     )
+
+
+def update(
+    rule: str,
+    params: Array,
+    grads: Array,
+    accumulators: Sequence[Array],
+    scalars: Array,
+    *,
+    step: int,
+    launcher: Launcher | None = None,
+) -> tuple[Array, tuple[Array, ...]] | None:
+    """Return what an optimizer's ``update`` and the addition of it do; no argument is written to.
+
+    Parameters
+    ----------
+    rule : str
+        The optimizer's formula.
+    params : array of float, of any shape
+        The parameters.
+    grads : array of the shape and dtype of ``params``
+        Their gradient.
+    accumulators : sequence of arrays of the shape and dtype of ``params``
+        The optimizer's.
+    scalars : array of float, shape (n_steps, n_scalars)
+        The formula's numbers for each step, on the device.
+    step : int
+        Which row of ``scalars`` to use.
+    launcher : Launcher, optional
+        What runs the kernel; by default CuPy.
+
+    Returns
+    -------
+    params : array
+        After the step. Fresh.
+    accumulators : tuple of arrays
+        Likewise. None stands for both and declines: floats that the kernel does not know, and other orders than C.
+    """
+    if str(params.dtype) not in {"float32", "float64"}:
+        return None
+    if not all(array.flags.c_contiguous for array in (params, grads, *accumulators)):
+        return None
+    return fused_update(rule, params, grads, accumulators, scalars, step=step, launcher=launcher)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One step of an optimizer over all parameters, in place.
+// One step of an optimizer over all parameters, from one set of arrays into another.
 //
 // What. Each thread takes parameters one grid apart, and for each applies the rule of update_rules.cuh to it, its
-// gradient and its accumulators.
+// gradient and its accumulators. A second set of arrays moves no more bytes than a step in place, and leaves the last
+// full step whole for whoever interrupts this one.
 //
 // Why. Written with an array library, Adam makes about a dozen passes over arrays of the parameters' size. Here each
 // number moves once: the parameter and N_ACCUMULATORS accumulators are read and written, the gradient is read,
@@ -23,16 +24,21 @@
 
 extern "C" __global__ void __launch_bounds__(256, 4) update(
     const REAL *__restrict__ grads, long long n_params, const REAL *__restrict__ scalars, long long step,
-    REAL *__restrict__ params, REAL *__restrict__ accumulator_0, REAL *__restrict__ accumulator_1,
-    REAL *__restrict__ accumulator_2, REAL *__restrict__ accumulator_3) {
-    REAL *const arrays[4] = {accumulator_0, accumulator_1, accumulator_2, accumulator_3};
+    const REAL *__restrict__ params, const REAL *__restrict__ accumulator_0, const REAL *__restrict__ accumulator_1,
+    const REAL *__restrict__ accumulator_2, const REAL *__restrict__ accumulator_3, REAL *__restrict__ new_params,
+    REAL *__restrict__ new_accumulator_0, REAL *__restrict__ new_accumulator_1, REAL *__restrict__ new_accumulator_2,
+    REAL *__restrict__ new_accumulator_3) {
+    const REAL *const old[4] = {accumulator_0, accumulator_1, accumulator_2, accumulator_3};
+    REAL *const fresh[4] = {new_accumulator_0, new_accumulator_1, new_accumulator_2, new_accumulator_3};
     const long long first = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x;
+    // Not unrolled: other threads hide the latency of a load, and the doubles of several rounds exceed the registers.
+#pragma unroll 1
     for (long long i = first; i < n_params; i += gridDim.x * static_cast<long long>(blockDim.x)) {
         REAL accumulators[N_ACCUMULATORS + 1];
 #pragma unroll
-        for (int k = 0; k < N_ACCUMULATORS; ++k) accumulators[k] = arrays[k][i];
-        params[i] = apply_rule(params[i], grads[i], accumulators, scalars + step * N_SCALARS);
+        for (int k = 0; k < N_ACCUMULATORS; ++k) accumulators[k] = old[k][i];
+        new_params[i] = apply_rule(params[i], grads[i], accumulators, scalars + step * N_SCALARS);
 #pragma unroll
-        for (int k = 0; k < N_ACCUMULATORS; ++k) arrays[k][i] = accumulators[k];
+        for (int k = 0; k < N_ACCUMULATORS; ++k) fresh[k][i] = accumulators[k];
     }
 }

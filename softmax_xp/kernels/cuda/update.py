@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One step of an optimizer over all parameters, in place and in one pass, on CUDA: see ``update.cu``."""
+"""One step of an optimizer over all parameters, in one pass, on CUDA: see ``update.cu``."""
 
 __all__ = ["update", "update_kernels"]
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from array_api_compat import device
 
+from softmax_xp.backend import array_namespace
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.kernels.cuda.program import Launcher, launcher_of
 from softmax_xp.kernels.cuda.source import Kernel, type_name
@@ -55,25 +57,32 @@ def update(
     *,
     step: int = 0,
     launcher: Launcher | None = None,
-) -> None:
-    """Apply a rule to every parameter, in place. Nothing here waits for the device.
+) -> tuple[Array, tuple[Array, ...]]:
+    """Apply a rule to every parameter. Nothing here waits for the device, and no argument is written to.
 
     Parameters
     ----------
     rule : str
         A key of :data:`softmax_xp.kernels.rules.RULES`.
     params : array of float32 or float64
-        Of any shape, in C order. Overwritten.
+        Of any shape, in C order.
     grads : array of the shape and dtype of ``params``
         In C order.
     accumulators : sequence of arrays of the shape and dtype of ``params``
-        What the rule remembers, in C order. Overwritten.
+        What the rule remembers, in C order.
     scalars : array of float, shape (n_steps, n_scalars)
         The rule's numbers for each step, of the dtype of ``params``, on the device, in C order.
     step : int, default: 0
         Which row of ``scalars`` to use.
     launcher : Launcher, optional
         What runs the kernel; by default CuPy.
+
+    Returns
+    -------
+    params : array of the shape and dtype of ``params``
+        After the step. Fresh.
+    accumulators : tuple of arrays
+        Likewise.
 
     Raises
     ------
@@ -104,7 +113,10 @@ def update(
             )
             raise InvalidValueError(msg)
     launcher = launcher_of(params, "params") if launcher is None else launcher
+    xp, place = array_namespace(params), device(params)
+    outputs = [xp.empty(params.shape, dtype=params.dtype, device=place) for _ in range(1 + len(accumulators))]
+    missing = [None] * (_MOST_ACCUMULATORS - len(accumulators))
+    arguments = (grads, np.int64(params.size), scalars, np.int64(step), params, *accumulators, *missing)
     grid = min(-(-params.size // _THREADS), _BLOCKS * launcher.n_multiprocessors)
-    memory = [*accumulators, *[None] * (_MOST_ACCUMULATORS - len(accumulators))]
-    arguments = (grads, np.int64(params.size), scalars, np.int64(step), params, *memory)
-    launcher.run(_kernel(rule, str(params.dtype)), grid, _THREADS, arguments)
+    launcher.run(_kernel(rule, str(params.dtype)), grid, _THREADS, (*arguments, *outputs, *missing))
+    return outputs[0], tuple(outputs[1:])

@@ -9,9 +9,18 @@ import pytest
 import softmax_xp as sx
 from softmax_xp.errors import TrainingDivergedError
 from softmax_xp.kernels.cuda import contract
-from softmax_xp.kernels.cuda.contract import EpochSteps, make_linear_steps, softmax_cross_entropy
+from softmax_xp.kernels.cuda.contract import (
+    EpochSteps,
+    linear_cross_entropy,
+    make_linear_steps,
+    softmax_cross_entropy,
+    update,
+)
+from softmax_xp.objectives import LinearObjective, one_read
 from softmax_xp.ops import cross_entropy
-from softmax_xp.training import fused_steps
+from softmax_xp.optimizers import OPTIMIZERS
+from softmax_xp.training import fused_steps, fused_update
+from softmax_xp.typing import LinearParams
 from tests.kernels.cuda.shim.fixtures import needs_compiler
 from tests.kernels.cuda.shim.launcher import ShimLauncher
 
@@ -38,6 +47,77 @@ def test_the_loss_has_the_signature_of_the_definition(monkeypatch, label_smoothi
 def test_the_loss_declines_what_lies_otherwise(options):
     logits = np.asarray(RANDOM.standard_normal((3, 4)), order=options.pop("layout", "C"))
     assert softmax_cross_entropy(logits, np.zeros(3, int), launcher=ShimLauncher(), **options) is None
+
+
+@pytest.fixture
+def in_one_read(monkeypatch):
+    """Let NumPy's objectives make their passes by the kernel of CUDA; the answers."""
+    answers = []
+
+    def kernel(*args, **options):
+        answers.append(linear_cross_entropy(*args, launcher=ShimLauncher(), **options))
+        return answers[-1]
+
+    monkeypatch.setattr(one_read, "find_kernel", lambda name, array: {"linear_cross_entropy": kernel}.get(name))
+    return answers
+
+
+LOSSES = {
+    "plain": sx.CrossEntropy(),
+    "class weights": sx.CrossEntropy(class_weight=(1.0, 2.0, 0.5)),
+    "all options": sx.CrossEntropy(label_smoothing=0.1, class_weight=(1.0, 2.0, 0.5), ignore_index=2, temperature=1.5),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("weight", [None, np.where(np.arange(40) % 3 == 0, 0.0, 1.5)], ids=["even", "weighted"])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize("stored", ["float64", "float32", "uint8"])
+def test_a_pass_in_one_read_is_that_of_the_definition(monkeypatch, in_one_read, loss, weight, bias, stored):
+    rows = (np.abs(X) * 50).astype(stored) if stored == "uint8" else X.astype(stored)
+    targets = LOSSES[loss].prepare(Y, 3, dtype=np.float64, sample_weight=weight)
+    objective = LinearObjective(rows, targets, LOSSES[loss], sx.L2(0.1), np.float64)
+    params = LinearParams(RANDOM.standard_normal((4, 3)) / 50, RANDOM.standard_normal(3) if bias else None)
+    value, gradient = objective.value_and_gradient(params)
+    assert in_one_read[0] is not None
+    monkeypatch.undo()
+    expected, reference = objective.value_and_gradient(params)
+    np.testing.assert_allclose(value, expected, rtol=1e-13)
+    for mine, other in zip(gradient, reference, strict=True):
+        assert (mine is None) is (other is None)
+        if other is not None:
+            np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-13 * np.abs(rows).max())
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg"])
+@pytest.mark.parametrize("options", [{}, {"class_weight": "balanced", "fit_intercept": False}], ids=str)
+def test_a_convex_fit_in_one_read_is_that_of_the_definition(monkeypatch, in_one_read, solver, options):
+    wide = X.astype("float64")
+    fit = lambda: sx.SoftmaxClassifier(solver=solver, tol=1e-9, **options).fit(wide, Y)  # noqa: E731
+    ours = fit()
+    assert len(in_one_read) > 3
+    assert None not in in_one_read
+    monkeypatch.undo()
+    expected = fit()
+    assert ours.certificate_.test == expected.certificate_.test == "certificate"
+    np.testing.assert_allclose(ours.coef_, expected.coef_, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours.certificate_.value, expected.certificate_.value, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "weight"),
+    [
+        (np.asfortranarray(X), np.zeros((4, 3), "float32")),
+        (X, np.zeros((3, 4), "float32").T),
+        (X, np.zeros((4, 33), "float32")),
+        (X.astype("int64"), np.zeros((4, 3), "float32")),
+        (np.zeros((2, 2000), "float32"), np.zeros((2000, 32), "float32")),
+    ],
+    ids=["rows of X", "layout of the weight", "classes", "integers", "features"],
+)
+def test_a_pass_beyond_the_limits_is_declined(rows, weight):
+    labels = np.zeros(len(rows), int)
+    assert linear_cross_entropy(LinearParams(weight), rows, labels, launcher=ShimLauncher()) is None
 
 
 @pytest.fixture
@@ -111,3 +191,43 @@ def test_steps_beyond_the_limits_are_declined(n_classes, dtype):
     options = {"dtype": "float32", "rule": "sgd", "bias": True, "launcher": ShimLauncher()}
     assert make_linear_steps(given, Y, n_classes=n_classes, **options) is None
     assert make_linear_steps(np.asfortranarray(X), Y, n_classes=3, **options) is None
+
+
+@pytest.fixture
+def updated_on_cuda(monkeypatch):
+    """Let NumPy's trainings make their updates by the kernel of CUDA; the answers."""
+    answers = []
+
+    def kernel(*args, **options):
+        answers.append(update(*args, launcher=ShimLauncher(), **options))
+        return answers[-1]
+
+    monkeypatch.setattr(fused_update, "find_kernel", lambda name, array: {"update": kernel}.get(name))
+    return answers
+
+
+CLIPPED = {"clipping": sx.ClipByGlobalNorm(0.5)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates_have_the_bits_of_the_optimizers(monkeypatch, updated_on_cuda, name, dtype):
+    settings = CLIPPED | {"optimizer": OPTIMIZERS[name], "X": X.astype(dtype)}
+    ours, _ = trained(**settings)
+    assert len(updated_on_cuda) == 21
+    assert None not in updated_on_cuda
+    monkeypatch.undo()
+    np.testing.assert_array_equal(ours, trained(**settings)[0])
+
+
+@pytest.mark.parametrize(
+    ("params", "grads"),
+    [
+        (np.zeros((3, 2), np.float16), np.zeros((3, 2), np.float16)),
+        (np.zeros((3, 2), order="F"), np.zeros((3, 2))),
+        (np.zeros((3, 2)), np.zeros((3, 2), order="F")),
+    ],
+)
+def test_updates_beyond_the_limits_are_declined(params, grads):
+    scalars = np.zeros((1, 2), params.dtype)
+    assert update("sgd", params, grads, (), scalars, step=0, launcher=ShimLauncher()) is None

@@ -27,10 +27,12 @@ def test_momentum_is_its_formula(dtype):
     generator = np.random.default_rng(0)
     # More than one round of the grid: 3 multiprocessors x 8 blocks x 256 threads are 6144.
     params, grads, trace = generator.standard_normal((3, 7001, 2)).astype(dtype)
-    given = [array.astype(np.float64) for array in (params, grads, trace)]
-    grads.flags.writeable = False
-    update("momentum", params, grads, (trace,), rows_of("momentum", dtype), step=1, launcher=ShimLauncher())
-    old, gradient, old_trace = given
+    old, gradient, old_trace = [array.astype(np.float64) for array in (params, grads, trace)]
+    for array in (params, grads, trace):
+        array.flags.writeable = False
+    scalars = rows_of("momentum", dtype)
+    params, (trace,) = update("momentum", params, grads, (trace,), scalars, step=1, launcher=ShimLauncher())
+    assert params.dtype == trace.dtype == dtype
     expected_trace = 0.5 * old_trace + 0.5 * (gradient + 0.01 * old)
     precision = 20 * np.finfo(dtype).eps
     np.testing.assert_allclose(trace, expected_trace, rtol=precision, atol=precision)
@@ -41,22 +43,21 @@ def test_momentum_is_its_formula(dtype):
 def test_each_rule_gets_its_own_accumulators_in_their_order(rule):
     generator = np.random.default_rng(1)
     arrays = [generator.uniform(0.5, 1.0, 40).astype(np.float32) for _ in range(2 + len(RULES[rule].accumulators))]
-    whole = [array.copy() for array in arrays]
     scalars = rows_of(rule, np.float32)
-    update(rule, whole[0], whole[1], whole[2:], scalars, step=1, launcher=ShimLauncher())
+    params, accumulators = update(rule, arrays[0], arrays[1], arrays[2:], scalars, step=1, launcher=ShimLauncher())
     # One element at a time is the same: nothing of a neighbour, of another array or of the other row came in.
     single = [array[7:8].copy() for array in arrays]
-    update(rule, single[0], single[1], single[2:], scalars[1:], launcher=ShimLauncher(is_reversed=True))
-    for all_of_it, one in zip(whole, single, strict=True):
-        assert np.isfinite(all_of_it).all()
-        assert all_of_it[7] == one[0]
-    changed = [not np.array_equal(array, after) for array, after in zip(arrays, whole, strict=True)]
-    assert changed == [True, False, *[True] * len(RULES[rule].accumulators)]
+    one = update(rule, single[0], single[1], single[2:], scalars[1:], launcher=ShimLauncher(is_reversed=True))
+    for before, after, alone in zip((arrays[0], *arrays[2:]), (params, *accumulators), (one[0], *one[1]), strict=True):
+        assert np.isfinite(after).all()
+        assert after[7] == alone[0]
+        assert not np.array_equal(before, after)
 
 
 def test_nothing_to_update_is_no_launch():
     empty = np.empty((0, 3), np.float32)
-    update("sgd", empty, empty, (), rows_of("sgd", np.float32), launcher=ShimLauncher())
+    params, accumulators = update("sgd", empty, empty, (), rows_of("sgd", np.float32), launcher=ShimLauncher())
+    assert (params.shape, accumulators) == ((0, 3), ())
 
 
 def test_every_rule_and_float_is_listed():
