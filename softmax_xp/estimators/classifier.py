@@ -3,6 +3,7 @@
 
 __all__ = ["SoftmaxClassifier"]
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -23,7 +24,7 @@ from softmax_xp.estimators.settings import FitSettings, minibatch_name, seed_of
 from softmax_xp.estimators.streaming import Stream, begin_stream, stream_over
 from softmax_xp.optimizers import OPTIMIZERS, Optimizer
 from softmax_xp.solvers import Solver
-from softmax_xp.training import History
+from softmax_xp.training import Checkpoint, History
 from softmax_xp.typing import LinearParams
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         and what the solver keeps of them; also what a chunk of predictions may, beside the answer. The less it is, the
         fewer rows are computed at once; the model is as good. None is no budget. A certificate with intercepts needs
         ``n_classes ** 2`` numbers beside it.
+    checkpoint : path-like or Checkpoint, optional
+        A folder in which `fit` is saved as it goes, and goes on from: see :class:`softmax_xp.Checkpoint`.
 
     Attributes
     ----------
@@ -164,6 +167,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         batch_size: int = 256,
         compute: str = "float32",
         memory_budget: int | None = None,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     ) -> None:
         self.C = C
         self.l1_ratio = l1_ratio
@@ -183,6 +187,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         self.batch_size = batch_size
         self.compute = compute
         self.memory_budget = memory_budget
+        self.checkpoint = checkpoint
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, classes: Any = None) -> Self:
         """Fit the model.
