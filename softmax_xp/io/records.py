@@ -14,7 +14,7 @@ __all__ = ["pack", "record_classes", "record_classes_in", "record_name", "unpack
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, final
+from typing import Any, TypeAlias, final, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,18 @@ def _fields(kind: type) -> tuple[str, ...] | None:
     if issubclass(kind, tuple):
         return getattr(kind, "_fields", None)
     return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
+
+
+def _checked(record: Any) -> Any:
+    """Return a record whose numbers are numbers, where its class says so: nobody checks them later."""
+    for name, kind in type(record).__annotations__.items():
+        value = getattr(record, name)
+        if kind in {int, float, bool, str} and type(value) is not kind and not (kind is float and type(value) is int):
+            raise TypeError(name)
+        origin: Any = get_origin(kind)
+        if origin is tuple and not isinstance(value, tuple):
+            raise TypeError(name)
+    return record
 
 
 def pack(state: Any, known: _Classes) -> tuple[Any, dict[str, NDArray[Any]]]:
@@ -222,7 +234,7 @@ def unpack(structure: Any, tensors: Mapping[str, NDArray[Any]], known: _Classes,
             case {"dict": dict(members), **rest} if not rest:
                 return {key: made(member) for key, member in members.items()}
             case {"record": str(name), "fields": dict(members), **rest} if not rest and name in known:
-                return known[name](**{key: made(member) for key, member in members.items()})
+                return _checked(known[name](**{key: made(member) for key, member in members.items()}))
         msg = f"a {type(node).__name__} is no part of a state"
         raise ValueError(msg)
 

@@ -1,47 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The loop around any solver: when to stop, what to remember, and what is proven at the end."""
 
-__all__ = ["Keeper", "Report", "Solution", "Status", "minimise"]
+__all__ = ["Report", "Solution", "Status", "minimise"]
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf, isfinite, nan
-from typing import Any, Protocol, TypeAlias, final
+from typing import Any, TypeAlias, final
 
 from softmax_xp.backend import array_namespace, backend_of
 from softmax_xp.errors import InvalidValueError
-from softmax_xp.solvers.contract import Certificate, Certified, Evaluation, Objective, Solver
+from softmax_xp.solvers.contract import Certificate, Certified, Evaluation, Keeper, Objective, Solver
 from softmax_xp.typing import Array
 
 # Is shown each row of the history; a true answer ends the fit.
 Report: TypeAlias = Callable[[Mapping[str, float]], Any]
-
-
-class Keeper(Protocol):
-    """Keeps checkpoints, see :class:`softmax_xp.training.keeper.Keeper`."""
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether Ctrl-C asks for a checkpoint and the end of the fit."""
-        ...
-
-    def load(self) -> Any | None:
-        """Return the newest state, or None."""
-        ...
-
-    def unusable(self, reason: object) -> Exception:
-        """Return the error for a state that is none of this fit."""
-        ...
-
-    def due(self, steps: int = 1) -> bool:
-        """Count further iterations, and tell whether a checkpoint is to be written now."""
-        ...
-
-    def save(self, state: Any, *, is_last: bool = False) -> None:
-        """Write one."""
-        ...
 
 
 # Iterations in a row without any progress that is larger than rounding, until the floor is called reached.
@@ -165,7 +140,7 @@ class _Stopping:
         return self.certified.certificate
 
 
-_FLOOR_NUMBERS = ("value", "measure", "smallest", "idle", "epsilon")
+_FLOOR_NUMBERS = ("value", "measure", "smallest", "idle")
 
 
 class _Floor:
@@ -360,11 +335,25 @@ class _Run:
             for name in _FLOOR_NUMBERS:
                 setattr(self.floor, name, kept["floor"][name])
             self.floor.best = now if kept["best"] is True else kept["best"]
+            if self.floor.best is not None:
+                _check_evaluation(self.floor.best, self.objective)
             self.history = [dict(row) for row in kept["history"]]
+            self._check_numbers()
             self.began, self.passes = self.began - kept["seconds"], self.passes - kept["passes"]
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise keeper.unusable(repr(error)) from None
         return True
+
+    def _check_numbers(self) -> None:
+        """Refuse what is no number, before anything is computed with it."""
+        numbers = [self.rule.target, *(getattr(self.floor, name) for name in _FLOOR_NUMBERS)]
+        numbers += [number for row in self.history for number in row.values()]
+        if not all(isinstance(number, int | float) for number in numbers):
+            msg = "a number is something else"
+            raise TypeError(msg)
+        if type(self.n_iter) is not int or len(self.history) != self.n_iter:
+            msg = f"there are {len(self.history)} rows for {self.n_iter} iterations"
+            raise ValueError(msg)
 
 
 def _check_evaluation(found: Any, objective: Objective) -> None:
