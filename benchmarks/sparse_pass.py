@@ -106,6 +106,10 @@ def _samples(shape: SparseShape) -> tuple[Any, float]:
     rows, values = np.repeat(np.arange(shape.n_samples), shape.entries), random.random(n_entries)
     X = scipy.sparse.csr_array((values.astype(shape.dtype), (rows, columns)), shape=shape[:2])
     X.sum_duplicates()
+    X.indices, X.indptr = (
+        X.indices.astype(np.int32),
+        X.indptr.astype(np.int32),
+    )  # as scikit-learn's vectorizers make them
     return X, X.nnz / shape.n_samples
 
 

@@ -14,7 +14,7 @@ A memory budget makes chunks smaller where it must, see :mod:`softmax_xp.ops.mem
 a pass that meets it begins anew with half as many rows.
 """
 
-__all__ = ["BatchTerms", "LinearObjective", "batch_terms", "penalised_gradient"]
+__all__ = ["BatchTerms", "LinearObjective", "batch_terms"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +26,7 @@ from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
 from softmax_xp.objectives.cuts import cut_rows, footprint_of, plan_pass, rows_at_once
 from softmax_xp.objectives.footprint import COPIES
 from softmax_xp.objectives.one_read import sums_in_one_read
+from softmax_xp.objectives.penalised import add_penalty
 from softmax_xp.ops.linear import along_axis, class_axis, linear_logits, params_gradient
 from softmax_xp.ops.memory import RowCeiling, check_memory_budget, shrinking
 from softmax_xp.penalties import Penalty
@@ -75,18 +76,6 @@ def batch_terms(
         along_axis(logits, axis), targets, scale=scale, axis=axis, overwrite_logits=True
     )
     return BatchTerms(value, hits, params_gradient(gradient, X, bias=params.bias is not None, axis=axis))
-
-
-def penalised_gradient(gradient: LinearParams, penalty: Penalty | None, params: LinearParams) -> LinearParams:
-    """Add the penalty's gradient to that of the loss, which is given up."""
-    if penalty is None:
-        return gradient
-    weight, bias = gradient
-    of_penalty = penalty.gradient(params)
-    weight += of_penalty.weight  # in place where the library can: of many classes this is most of a pass's memory
-    if bias is not None and of_penalty.bias is not None:
-        bias = bias + of_penalty.bias
-    return LinearParams(weight, bias)
 
 
 @final
@@ -229,10 +218,7 @@ class LinearObjective:
             total, weight, bias = backend.sum_chunks(chunk_terms, chunks, limits)
         else:
             total, (weight, bias) = backend.xp.sum(answer[0], dtype=backend.sum_dtype(self.dtype)), answer[1]
-        value = total * scale
-        if self.penalty is not None:
-            value = value + self.penalty.value(params)
-        return value, penalised_gradient(LinearParams(weight, bias), self.penalty, params)
+        return add_penalty(total * scale, LinearParams(weight, bias), self.penalty, params, backend)
 
     def evaluate(self, params: LinearParams) -> tuple[float, float]:
         """Return the mean loss, without the penalty, and the accuracy. One host read, at the end.

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from softmax_xp.backend import scalar
 from softmax_xp.data.order import epoch_order
 from softmax_xp.losses.contract import Targets, take_targets
-from softmax_xp.objectives.linear import penalised_gradient
+from softmax_xp.objectives.penalised import penalised_gradient
 from softmax_xp.ops.linear import row_slices
 from softmax_xp.ops.memory import is_out_of_memory
 from softmax_xp.optimizers import Averaging, Clipping, Optimizer, apply_updates

@@ -9,7 +9,7 @@ import pytest
 
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
-from softmax_xp.objectives.linear import batch_terms, penalised_gradient
+from softmax_xp.objectives.linear import batch_terms
 from softmax_xp.ops import linear
 from softmax_xp.penalties import L2
 from softmax_xp.typing import LinearParams
@@ -333,28 +333,3 @@ def test_a_batch_gives_its_losses_hits_and_gradient(backend, axis, bias):
         )
     else:
         assert terms.gradient.bias is None
-
-
-class _PenaltyOnBias:
-    """A penalty whose gradient has a bias, unlike L2's."""
-
-    def gradient(self, params):
-        return LinearParams(params.weight * 2, params.bias * 3)
-
-
-def test_a_penaltys_gradient_is_added_where_it_has_one():
-    def gradient():
-        return LinearParams(np.ones((2, 2)), np.ones(2))
-
-    params = LinearParams(np.full((2, 2), 5.0), np.full(2, 7.0))
-    given = gradient()
-    assert penalised_gradient(given, None, params) is given
-    weight, bias = penalised_gradient(given, L2(0.1), params)
-    np.testing.assert_allclose(weight, 1.5)
-    assert weight is given.weight  # no third array of that size
-    assert bias is given.bias
-    weight, bias = penalised_gradient(gradient(), _PenaltyOnBias(), params)
-    np.testing.assert_array_equal(weight, 11.0)
-    np.testing.assert_array_equal(bias, 22.0)
-    assert penalised_gradient(LinearParams(np.ones((2, 2))), _PenaltyOnBias(), params).bias is None
-    np.testing.assert_array_equal(params.weight, 5.0)

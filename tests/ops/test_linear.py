@@ -66,7 +66,7 @@ def test_few_classes_come_first_on_a_cpu_only(backend):
 def test_chunks_fit_the_cache_and_are_never_tiny():
     for n_features, n_classes in ((784, 10), (4, 3), (2048, 1000), (100_000, 2)):
         rows = chunk_rows(n_features, n_classes, 4, CPU)
-        assert rows >= 256
-        assert rows == 256 or (rows * n_classes * 4 <= 1 << 21 and rows * n_features * 4 <= 1 << 23)
+        assert rows >= 512
+        assert rows == 512 or (rows * n_classes * 4 <= 1 << 21 and rows * n_features * 4 <= 1 << 23)
     assert chunk_rows(784, 10, 4, ACCELERATOR) > chunk_rows(784, 10, 4, CPU)
-    assert chunk_rows(10**7, 10**5, 4, ACCELERATOR) == 256
+    assert chunk_rows(10**7, 10**5, 4, ACCELERATOR) == 512

@@ -13,7 +13,7 @@ from softmax_xp import losses
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
 from softmax_xp.objectives.cuts import footprint_of
-from softmax_xp.objectives.linear import penalised_gradient
+from softmax_xp.objectives.penalised import penalised_gradient
 from softmax_xp.ops.memory import least_budget
 from softmax_xp.training.batch import batch_loss, batch_rows
 from softmax_xp.training.packing import pack
