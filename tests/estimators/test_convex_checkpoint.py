@@ -69,6 +69,7 @@ CASES = {
     "no intercept": {"fit_intercept": False},
     "by the gradient": {"stopping": "gradient"},
     "class weights": {"class_weight": "balanced"},
+    "a certificate that disappoints": {"solver": "lbfgs", "C": 0.1, "tol": 1e-5},
     "to the floor": {"solver": "lbfgs", "tol": 0.0},
     "too few iterations": {"solver": "lbfgs", "max_iter": 3},
     "minibatches": {"solver": "adam", "max_iter": 12, "batch_size": 32, "random_state": 3},

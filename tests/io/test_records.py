@@ -28,7 +28,8 @@ KNOWN = {record_name(kind): kind for kind in (Inner, Outer)}
 
 def journey(state, put=np.asarray):
     structure, tensors = pack(state, KNOWN)
-    return unpack(json.loads(json.dumps(structure)), tensors, KNOWN, put)
+    filed = {name: np.array(array, order="C") for name, array in tensors.items()}
+    return unpack(json.loads(json.dumps(structure)), filed, KNOWN, put)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,36 @@ def test_a_class_that_no_reader_expects_is_refused_when_it_is_written():
 def test_what_a_stranger_wrote_is_one_kind_of_error(structure):
     with pytest.raises(ValueError, match="cannot be put together"):
         unpack(structure, {"x": np.zeros(2)}, KNOWN, np.asarray)
+
+
+class Trap:
+    """Would be made if the name in a file were enough."""
+
+    def __init__(self, **fields):
+        raise AssertionError
+
+
+def test_no_class_is_made_but_those_that_are_expected():
+    for name in (record_name(Trap), "types.SimpleNamespace", record_name(Inner)):
+        with pytest.raises(ValueError, match="a dict is no part of a state"):
+            unpack({"record": name, "fields": {"a": 1}}, {}, {record_name(Outer): Outer}, np.asarray)
+
+
+def test_numbers_are_numbers_where_a_class_says_so():
+    class Counted(NamedTuple):
+        count: int
+        rate: float
+        rest: tuple[int, ...] = ()
+
+    known = {record_name(Counted): Counted}
+
+    def made(**fields):
+        return unpack({"record": record_name(Counted), "fields": fields}, {}, known, np.asarray)
+
+    assert made(count=1, rate=2) == (1, 2, ())
+    for fields in ({"count": "1", "rate": 1}, {"count": 1, "rate": None}, {"count": 1, "rate": 1, "rest": 3}):
+        with pytest.raises(ValueError, match="cannot be put together"):
+            made(**fields)
 
 
 def test_structures_thousands_deep_are_refused():

@@ -248,3 +248,21 @@ def test_a_state_of_another_form_is_a_damaged_checkpoint(tmp_path, change):
         fit(tmp_path)
     with pytest.raises(CheckpointCorruptError, match="must hold states of this fit"):
         fit(tmp_path)
+
+
+def test_a_kernel_looks_no_further_ahead_than_the_epoch_that_is_resumed(tmp_path, monkeypatch):
+    """A plateau may change the learning rate between two epochs, so a table of rates must end with the epoch."""
+    seen = []
+
+    class Declining:
+        def begin_epoch(self, state, n_steps):
+            seen.append((state.count, n_steps))
+
+        def step(self, packed, grads, state):
+            return None
+
+    monkeypatch.setattr("softmax_xp.training.loop.find_fused_update", lambda *arguments: Declining())
+    fit_killed_after(8, tmp_path)
+    seen.clear()
+    fit(tmp_path)
+    assert seen == [(8, 4), (12, 6)]
