@@ -3,8 +3,11 @@
 
 __all__ = ["predict_softmax_loss", "softmax_loss"]
 
+from typing import Any
+
 from softmax_xp.backend import as_array, backend_of
-from softmax_xp.errors import InvalidValueError
+from softmax_xp.data.sparse import is_sparse
+from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
 from softmax_xp.ops.memory import check_memory_budget
@@ -47,7 +50,7 @@ def softmax_loss(
     DeviceMismatchError
         When ``W`` and ``X`` live in different places.
     InvalidTypeError
-        For labels that are not integers, or a memory budget that is none.
+        For labels that are not integers, a sparse ``X``, or a memory budget that is none.
     InvalidValueError
         For shapes that do not fit, labels out of range, or a memory budget too small for one row, in which case the
         message names the least. The check of the labels is the call's one host read on a GPU.
@@ -68,6 +71,7 @@ def softmax_loss(
     array([[-250.  ,  250.  ],
            [   0.25,   -0.25]])
     """
+    _check_dense(X)
     W, X = as_array(W), as_array(X)
     backend = backend_of(W, X, names=("W", "X"))
     if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0] or W.shape[1] == 0 or X.shape[0] == 0:
@@ -111,6 +115,8 @@ def predict_softmax_loss(W: Array, X: Array) -> Array:
     ------
     DeviceMismatchError
         When ``W`` and ``X`` live in different places.
+    InvalidTypeError
+        For a sparse ``X``.
     InvalidValueError
         For shapes that do not fit.
 
@@ -121,6 +127,7 @@ def predict_softmax_loss(W: Array, X: Array) -> Array:
     >>> sx.predict_softmax_loss(np.eye(2), np.array([[0.0, 1.0], [1.0, 1.0]]))
     array([1, 0])
     """
+    _check_dense(X)
     W, X = as_array(W), as_array(X)
     backend = backend_of(W, X, names=("W", "X"))
     xp = backend.xp
@@ -131,3 +138,13 @@ def predict_softmax_loss(W: Array, X: Array) -> Array:
     backend.float_dtype(X.dtype)  # refuses complex numbers and strings
     with backend.scope():
         return xp.argmax(xp.astype(X, dtype, copy=False) @ xp.astype(W, dtype, copy=False), axis=1)
+
+
+def _check_dense(X: Any) -> None:
+    """Refuse sparse matrices, which are no arrays of the standard."""
+    if is_sparse(X):
+        msg = (
+            f"`X` must be dense; got {type(X).__name__}. Pass X.toarray() if it fits in memory, or use "
+            "SoftmaxClassifier, which takes sparse data."
+        )
+        raise InvalidTypeError(msg)

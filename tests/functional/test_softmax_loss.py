@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.sparse
 from threadpoolctl import threadpool_limits
 
 import softmax_xp as sx
@@ -287,3 +288,9 @@ class TestPrediction:
             sx.predict_softmax_loss(W, X[:, :5])
         with pytest.raises(InvalidTypeError, match="must be a real number type; got complex128"):
             sx.predict_softmax_loss(W, X.astype(complex))
+
+
+@pytest.mark.parametrize("call", [lambda W, X: sx.softmax_loss(W, X, np.arange(3)), sx.predict_softmax_loss])
+def test_sparse_data_are_refused_with_what_takes_them(call):
+    with pytest.raises(InvalidTypeError, match=r"`X` must be dense; got csr_array\. .* SoftmaxClassifier"):
+        call(np.zeros((3, 3)), scipy.sparse.eye_array(3, format="csr"))
