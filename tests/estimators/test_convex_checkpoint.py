@@ -21,7 +21,7 @@ from softmax_xp.errors import (
     SoftmaxXPWarning,
 )
 from softmax_xp.estimators import convex_fit
-from softmax_xp.solvers import SOLVERS
+from softmax_xp.solvers import SOLVERS, loop
 from softmax_xp.training.keeper import Keeper
 
 RNG = np.random.default_rng(5)
@@ -69,7 +69,6 @@ CASES = {
     "no intercept": {"fit_intercept": False},
     "by the gradient": {"stopping": "gradient"},
     "class weights": {"class_weight": "balanced"},
-    "a certificate that disappoints": {"solver": "lbfgs", "C": 0.1, "tol": 1e-5},
     "to the floor": {"solver": "lbfgs", "tol": 0.0},
     "too few iterations": {"solver": "lbfgs", "max_iter": 3},
     "minibatches": {"solver": "adam", "max_iter": 12, "batch_size": 32, "random_state": 3},
@@ -90,6 +89,16 @@ def test_every_fit_resumes_with_the_same_bits(tmp_path, case, is_sparse):
         for saves in sorted({1, 2, max(n_iter // 2, 1), n_iter, n_iter + 1}):
             fit_killed_after(saves, tmp_path / str(saves), data, **CASES[case])
             assert bits(fit(tmp_path / str(saves), data, **CASES[case])) == expected
+
+
+def test_a_certificate_that_disappointed_is_remembered(tmp_path, monkeypatch):
+    """The next one is asked for only below a lower estimate: else a resumed fit would pay for it once more."""
+    params = {"solver": "lbfgs", "C": 0.1, "tol": 1e-5}
+    fit(tmp_path, **params)
+    targets, real = [], loop._Run.until_good
+    monkeypatch.setattr(loop._Run, "until_good", lambda run, *how: targets.append(run.rule.target) or real(run, *how))
+    fit(tmp_path, **params)
+    assert 0.0 < targets[0] < 0.9e-5
 
 
 def test_two_classes_resume_with_the_same_bits(tmp_path):

@@ -207,7 +207,6 @@ def bomb(path, header, data=b""):
 
 
 BOMBS = {
-    "a list of lists": b'{"__metadata__": {}, "a": [' + b"[]," * ((1 << 24) // 3 - 20) + b"[]]}",
     "a list of objects": b'{"a": [' + b"{}," * ((1 << 24) // 3 - 20) + b"{}]}",
     "brackets": b"[" * (1 << 24),
     "a long number": b'{"a": ' + b"9" * ((1 << 24) - 10) + b"}",
