@@ -21,6 +21,7 @@ from benchmarks import (
     import_time,
     machine,
     minibatch_step,
+    out_of_core,
     scaling,
     sparse_pass,
 )
@@ -93,6 +94,12 @@ def _scaling(options: argparse.Namespace) -> Table:
     return scaling.measure(options.device, shape, options.dtype or scaling.DTYPES, pace)
 
 
+def _out_of_core(options: argparse.Namespace) -> Table:
+    if options.quick:
+        return out_of_core.measure(64 << 20, rounds=1)
+    return out_of_core.measure(4 << 30)
+
+
 def _is_wanted(data: str, options: argparse.Namespace) -> bool:
     """Tell whether a data set takes part."""
     if options.data is not None:
@@ -120,9 +127,10 @@ BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], Table]] = MappingProxyTy
     "grid": _grid,
     "memory": _memory,
     "scaling": _scaling,
+    "out_of_core": _out_of_core,
 })
 # These run only when they are named: scikit-learn's fits take an hour.
-ALONE = frozenset({"solvers", "grid", "memory", "scaling"})
+ALONE = frozenset({"solvers", "grid", "memory", "scaling", "out_of_core"})
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Table]:

@@ -70,6 +70,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "momentum_sgd",
+    "open_source",
     "predict_softmax_loss",
     "rmsprop",
     "sgd",
@@ -81,6 +82,7 @@ __all__ = [
 
 from typing import TYPE_CHECKING, Any
 
+from softmax_xp.data import open_source
 from softmax_xp.devices import available_devices, get_backend
 from softmax_xp.functional import (
     adagrad,

@@ -14,6 +14,7 @@ __all__ = [
     "CheckpointVersionError",
     "CheckpointWarning",
     "CheckpointWriteError",
+    "DataChangedError",
     "DataNotFoundError",
     "DeviceMismatchError",
     "DeviceUnavailableError",
@@ -70,6 +71,10 @@ class MissingDependencyError(SoftmaxXPError, ImportError):
 
 class DataNotFoundError(SoftmaxXPError, FileNotFoundError):
     """A data set or file is neither on this machine nor to be had from it."""
+
+
+class DataChangedError(SoftmaxXPError, RuntimeError):
+    """A file was written to, cut off or replaced while a fit was reading it."""
 
 
 class ModelFileError(SoftmaxXPError, ValueError):

@@ -19,6 +19,7 @@ BUILTINS = {
     "DataNotFoundError": FileNotFoundError,
     "DeviceMismatchError": ValueError,
     "DeviceUnavailableError": RuntimeError,
+    "DataChangedError": RuntimeError,
     "InvalidTypeError": TypeError,
     "InvalidValueError": ValueError,
     "MissingDependencyError": ImportError,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from softmax_xp.backend import scalar
 from softmax_xp.data import encode_labels
+from softmax_xp.data.rows import row_slice
+from softmax_xp.data.streamed import is_streamed
 from softmax_xp.metrics import accuracy, log_loss
 from softmax_xp.model import SoftmaxModel
 from softmax_xp.ops.linear import row_slices
@@ -18,6 +20,8 @@ from softmax_xp.typing import Array
 
 # Logits that are held at once.
 _CHUNK_LOGITS = 1 << 22
+# Numbers of samples from storage that are held at once.
+_CHUNK_NUMBERS = 1 << 22
 
 
 class Evaluation(NamedTuple):
@@ -36,8 +40,10 @@ class Evaluation(NamedTuple):
 def logit_chunks(model: SoftmaxModel, X: Array) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield runs of rows with their logits, so that neither many samples nor many classes fill the memory."""
     rows = max(1, _CHUNK_LOGITS // len(model.classes))
+    if is_streamed(X):
+        rows = max(1, min(rows, _CHUNK_NUMBERS // X.shape[1]))
     for some in row_slices(X.shape[0], rows):
-        yield some, model.decision_function(X[some])
+        yield some, model.decision_function(row_slice(X, some) if is_streamed(X) else X[some])
 
 
 def evaluate_model(model: SoftmaxModel, X: Array, y: Array) -> Evaluation:

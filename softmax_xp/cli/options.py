@@ -11,7 +11,9 @@ import typer
 Data: TypeAlias = Annotated[
     str,
     typer.Argument(
-        metavar="DATA", help="digits, fashion-mnist, or a file: .npz, .npy, .csv, .tsv, .parquet, .svm, .svmlight."
+        metavar="DATA",
+        help="digits, fashion-mnist, a file: .npz, .npy, .csv, .tsv, .parquet, .arrow, .svm, .svmlight, or a folder of "
+        ".npy, .parquet or .arrow files.",
     ),
 ]
 ModelFile: TypeAlias = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `train` saved.")]

@@ -16,8 +16,8 @@ from softmax_xp.backend import to_host
 from softmax_xp.cli.evaluation import evaluate_model
 from softmax_xp.cli.options import AsJson, Data, DataDir, Device, Labels, Target
 from softmax_xp.cli.report import as_json, as_table
-from softmax_xp.cli.samples import parts_of
-from softmax_xp.data import Dataset, encode_labels, load_dataset
+from softmax_xp.cli.samples import open_dataset, parts_of
+from softmax_xp.data import Dataset, encode_labels
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import DataNotFoundError, InvalidValueError
 from softmax_xp.model import SoftmaxModel
@@ -97,7 +97,7 @@ def train(
         verbose=not (quiet or json),
     )
     path = _checked_path(output, data)
-    dataset = load_dataset(data, labels=labels, target=target, data_dir=data_dir)
+    dataset = open_dataset(data, labels=labels, target=target, data_dir=data_dir)
     parts = parts_of(dataset, validation=validation, test=test, seed=seed)
     if epochs is None:
         trainer = replace(trainer, epochs=_default_epochs(len(parts["train"][1]), batch_size))

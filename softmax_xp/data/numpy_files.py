@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Read ``.npy`` and ``.npz`` files, and files of labels alone."""
 
-__all__ = ["load_label_file", "load_npy", "load_npz"]
+__all__ = ["errors_of", "load_label_file", "load_npy", "load_npz"]
 
 import os
 import zipfile
@@ -59,7 +59,7 @@ def load_npz(
     """
     path = Path(path)
     # NB: np.load leaves a file that it opened by name open when the archive is damaged.
-    with _errors_of(path), path.open("rb") as handle:
+    with errors_of(path), path.open("rb") as handle:
         file = np.load(handle, allow_pickle=False)
         if isinstance(file, np.ndarray):
             msg = f"`path` must name an .npz file; got {path}, which holds a single array. Rename it to .npy."
@@ -170,7 +170,7 @@ def _choose_keys(
 
 def _load_array(path: Path, *, is_mapped: bool) -> NDArray[Any]:
     """Load the one array of an ``.npy`` file, or map it."""
-    with _errors_of(path), path.open("rb") as handle:
+    with errors_of(path), path.open("rb") as handle:
         if handle.read(2) == b"PK":
             msg = f"`path` must name an .npy file; got {path}, which is an archive. Rename it to .npz."
             raise InvalidValueError(msg)
@@ -181,7 +181,7 @@ def _load_array(path: Path, *, is_mapped: bool) -> NDArray[Any]:
 
 
 @contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
+def errors_of(path: Path) -> Iterator[None]:
     """Translate every way in which reading a NumPy file fails."""
     try:
         yield

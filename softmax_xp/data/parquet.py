@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Read Parquet tables through pyarrow."""
 
-__all__ = ["load_parquet"]
+__all__ = ["PANDAS_INDEX", "labels_of_column", "load_parquet"]
 
 import os
 import re
@@ -17,7 +17,7 @@ from softmax_xp.data.dataset import Dataset
 from softmax_xp.errors import DataNotFoundError, InvalidTypeError, InvalidValueError, MissingDependencyError
 
 # What pandas calls the column in which it stores an index; it is never a feature.
-_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def load_parquet(
@@ -69,7 +69,7 @@ def load_parquet(
     try:
         # Memory is bounded by the columns that are read, not by the file.
         with pq.ParquetFile(path) as file:
-            names = [name for name in file.schema_arrow.names if not _PANDAS_INDEX.fullmatch(name)]
+            names = [name for name in file.schema_arrow.names if not PANDAS_INDEX.fullmatch(name)]
             features, target_position = choose_columns(
                 names, target=target, feature_names=feature_names, require_labels=require_labels, source=path.name
             )
@@ -83,7 +83,7 @@ def load_parquet(
     if table.num_rows == 0:
         msg = f"{path.name} must have at least one row; got none."
         raise InvalidValueError(msg)
-    y = None if target_name is None else _labels(table.column(target_name), target_name, path)
+    y = None if target_name is None else labels_of_column(table.column(target_name), target_name, path)
     return Dataset(_matrix(table, chosen, path), y, name=path.name, feature_names=chosen, target_name=target_name)
 
 
@@ -119,7 +119,7 @@ def _matrix(table: Any, names: Sequence[str], path: Path) -> NDArray[Any]:
     return X
 
 
-def _labels(column: Any, name: str, path: Path) -> NDArray[Any]:
+def labels_of_column(column: Any, name: str, path: Path) -> NDArray[Any]:
     """Return the target column as numbers or strings."""
     import pyarrow as pa
 

@@ -12,6 +12,7 @@ from array_api_compat import device
 from numpy.typing import NDArray
 
 from softmax_xp.backend import array_namespace
+from softmax_xp.data.source import Source, is_source
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array
 
@@ -108,8 +109,8 @@ def fit_standardization(X: Any, rows: Any = None) -> Standardization:
 
     Parameters
     ----------
-    X : host array of shape (n_samples, n_features)
-        Finite real samples of any dtype and memory order.
+    X : host array or Source, of shape (n_samples, n_features)
+        Finite real samples of any dtype and memory order. A source is read once.
     rows : int array of shape (n_rows,), optional
         The rows to use, such as the training part of a split. By default all.
 
@@ -137,6 +138,8 @@ def fit_standardization(X: Any, rows: Any = None) -> Standardization:
     >>> fitted.mean.tolist(), fitted.scale.tolist()
     ([2.0, 5.0], [1.0, 1.0])
     """
+    if is_source(X) and rows is None:
+        return _in_one_pass(X)
     if not isinstance(X, np.ndarray) or X.dtype.kind not in "biuf":
         what = f"dtype {X.dtype}" if isinstance(X, np.ndarray) else type(X).__name__
         msg = f"`X` must be a NumPy array of real numbers; got {what}."
@@ -162,6 +165,34 @@ def fit_standardization(X: Any, rows: Any = None) -> Standardization:
             residue += np.sum(centred, axis=0)
             squares += np.einsum("ij,ij->j", centred, centred)
         variance = (squares - residue * residue / n_rows) / n_rows
+    return _standardization(mean, variance)
+
+
+def _in_one_pass(source: Source) -> Standardization:
+    """Merge the means and the sums of squares of one chunk after the other, as Chan, Golub and LeVeque do."""
+    n_samples, n_features = source.shape
+    step = max(1, _CHUNK_BYTES // (8 * n_features))
+    count, mean, squares = 0, np.zeros(n_features), np.zeros(n_features)
+    buffer = np.empty((min(step, n_samples), n_features), dtype=source.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, n_samples, step):
+            rows = buffer[: min(step, n_samples - start)]
+            source.read_into(start, rows)
+            chunk = rows.astype(np.float64)
+            first = chunk[0].copy()
+            own = first + np.sum(chunk - first, axis=0) / len(chunk)
+            chunk -= own
+            residue = np.sum(chunk, axis=0)
+            count += len(chunk)
+            apart, share = own - mean, len(chunk) / count
+            squares += np.einsum("ij,ij->j", chunk, chunk) - residue * residue / len(chunk)
+            squares += apart * apart * ((count - len(chunk)) * share)
+            mean += apart * share
+    return _standardization(mean, squares / n_samples)
+
+
+def _standardization(mean: NDArray[np.float64], variance: NDArray[np.float64]) -> Standardization:
+    """Return the scales of these variances, where they are numbers."""
     if not np.isfinite(variance).all():
         msg = (
             "`X` must be finite with squares below 1.8e308; "

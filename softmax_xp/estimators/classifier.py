@@ -189,21 +189,26 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         self.memory_budget = memory_budget
         self.checkpoint = checkpoint
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, classes: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, classes: Any = None, target: str | None = None
+    ) -> Self:
         """Fit the model.
 
         Parameters
         ----------
-        X : array_like, data frame or sparse array of shape (n_samples, n_features)
+        X : array_like, data frame, sparse array, Source or path, of shape (n_samples, n_features)
             Real features, of any library and on any device. Sparse ones, for full-batch solvers, are never densified.
-        y : array_like of shape (n_samples,) or (n_samples, n_classes)
+            Those of a path, see :func:`softmax_xp.open_source`, need not fit in memory: each pass reads them anew.
+        y : array_like of shape (n_samples,) or (n_samples, n_classes), or path, optional
             Labels: numbers, strings or both. Or soft targets: floats whose rows sum to 1; a data frame of these names
-            the classes by its columns, otherwise they are 0, 1, ....
+            the classes by its columns, otherwise they are 0, 1, .... None for a source that has labels.
         sample_weight : array_like of shape (n_samples,), optional
             How much each sample counts, at least 0. Weight 2 is the same as the sample twice, 0 as without it; for
             minibatch solvers exactly so only where a batch holds all samples.
         classes : array_like of shape (n_classes,), optional
             All classes, where `y` may lack some; for soft targets the names of their columns.
+        target : str, optional
+            The column of the labels, where `X` is the path of a table.
 
         Returns
         -------
@@ -221,7 +226,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         """
         with _unchanged_on_failure(self):
             settings = FitSettings.of(self)
-            problem = prepare_fit(self, settings, X, y, sample_weight, classes=classes)
+            problem = prepare_fit(self, settings, X, y, sample_weight, classes=classes, target=target, may_stream=True)
             show = as_shown(settings)
             with problem.backend.scope():
                 start = self._start(problem) if settings.warm_start and hasattr(self, "classes_") else None

@@ -208,15 +208,15 @@ class SoftmaxClassifierCV(LinearPredictions, ClassifierMixin, BaseEstimator):  #
         self._take(reader, problem, grid, chosen)
         return self
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the score that `scoring` names, of the chosen model.
 
         Parameters
         ----------
         X : array_like of shape (n_samples, n_features)
             Real features.
-        y : array_like of shape (n_samples,)
-            True labels.
+        y : array_like of shape (n_samples,), optional
+            True labels. Only for a source that has labels may they be left out.
         sample_weight : array_like of shape (n_samples,), optional
             How much each sample counts.
 

@@ -3,7 +3,9 @@
 
 __all__ = ["LinearPredictions", "TopK"]
 
+import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -11,12 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softmax_xp.backend import Backend, array_namespace, as_array, backend_of, to_host
-from softmax_xp.data.sparse import is_sparse, place_of, row_slice
+from softmax_xp.data.npy_source import npy_writer
+from softmax_xp.data.open_source import source_and_labels, source_of
+from softmax_xp.data.rows import place_of, row_chunks, row_slice
+from softmax_xp.data.sparse import is_sparse
+from softmax_xp.data.streamed import loaded, stream_matrix
 from softmax_xp.data.validation import check_lengths
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
+from softmax_xp.estimators.streamed_input import check_source_features
 from softmax_xp.estimators.targets import read_sample_weight
 from softmax_xp.estimators.validation import as_matrix, check_features, check_fitted, check_same_place, put_rows
-from softmax_xp.ops.linear import linear_logits
+from softmax_xp.ops.linear import chunk_rows, linear_logits, row_slices
 from softmax_xp.ops.memory import check_memory_budget
 from softmax_xp.ops.predicted import predicted_rows
 from softmax_xp.ops.softmax import log_softmax, softmax
@@ -36,7 +43,9 @@ class TopK(NamedTuple):
 class LinearPredictions:
     """The predicting methods of a classifier with ``coef_``, ``intercept_`` and ``classes_``.
 
-    Samples are brought to the coefficients in chunks of rows; answers go back to where the samples live.
+    Samples are brought to the coefficients in chunks of rows; answers go back to where the samples live. Samples may
+    also be a path or a :class:`~softmax_xp.data.Source`, see :func:`softmax_xp.open_source`, and answers go to a file:
+    then neither need fit in memory.
     """
 
     coef_: Array
@@ -61,20 +70,24 @@ class LinearPredictions:
         (scores,) = self._by_chunks(X, "decision_function", lambda logits: (logits[:, 0] if one else logits,))
         return scores
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any, *, output: str | os.PathLike[str] | None = None) -> Array:
         """Return the probability of each class.
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
+        X : array_like, Source or path, of shape (n_samples, n_features)
             Real features.
+        output : path-like, optional
+            An ``.npy`` file to write them to as they are computed; it gets its name when it is whole.
 
         Returns
         -------
         array of shape (n_samples, n_classes)
-            Rows sum to 1.
+            Rows sum to 1. With `output` a read-only memory map of it.
         """
-        (probabilities,) = self._by_chunks(X, "predict_proba", lambda logits: (softmax(_for_each_class(logits)),))
+        if output is not None:
+            return self._to_file(output, X, "predict_proba", _probabilities)
+        (probabilities,) = self._by_chunks(X, "predict_proba", _probabilities)
         return probabilities
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -93,22 +106,25 @@ class LinearPredictions:
         (logarithms,) = self._by_chunks(X, "predict_log_proba", lambda logits: (log_softmax(_for_each_class(logits)),))
         return logarithms
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, *, output: str | os.PathLike[str] | None = None) -> Array:
         """Return the label of the likeliest class; a tie goes to the first of ``classes_``.
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
+        X : array_like, Source or path, of shape (n_samples, n_features)
             Real features.
+        output : path-like, optional
+            An ``.npy`` file to write the labels to as they are computed; it gets its name when it is whole.
 
         Returns
         -------
         array of shape (n_samples,)
-            Numeric labels in the library and on the device of ``X``, other labels on the host.
+            Numeric labels in the library and on the device of ``X``, other labels on the host. With `output` a
+            read-only memory map of it.
         """
-        (codes,) = self._by_chunks(
-            X, "predict", lambda logits: (array_namespace(logits).argmax(_for_each_class(logits), axis=1),)
-        )
+        if output is not None:
+            return self._to_file(output, X, "predict", _likeliest, self._fitted_classes())
+        (codes,) = self._by_chunks(X, "predict", _likeliest)
         return self._labels(codes)
 
     def predict_top_k(self, X: Any, k: int | None = None, *, log: bool = False) -> TopK:
@@ -154,15 +170,15 @@ class LinearPredictions:
         places, values = self._by_chunks(X, "predict_top_k", largest)
         return TopK(self._labels(places), values)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy.
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
+        X : array_like, Source or path, of shape (n_samples, n_features)
             Real features.
-        y : array_like of shape (n_samples,)
-            True labels; one that is no class is never right.
+        y : array_like of shape (n_samples,), optional
+            True labels; one that is no class is never right. None for those of a source.
         sample_weight : array_like of shape (n_samples,), optional
             How much each sample counts.
 
@@ -176,7 +192,9 @@ class LinearPredictions:
         InvalidValueError
             If `y` has another shape.
         """
-        predicted: Any = to_host(self.predict(X))
+        check_fitted(self)
+        source, y = source_and_labels(X, y)
+        predicted: Any = to_host(self.predict(X if source is None else source))
         truth: NDArray[Any] = _as_truth(y)
         check_lengths(predicted, truth)
         if truth.ndim != 1:
@@ -198,24 +216,90 @@ class LinearPredictions:
 
     def _by_chunks(self, X: Any, method: str, finish: Callable[[Array], tuple[Array, ...]]) -> tuple[Array, ...]:
         """Apply ``finish`` to the logits of one row chunk after the other; return the wholes where ``X`` lives."""
+        asked = self._asked(X, method)
+        backend = asked.backend
+
+        def predict(part: slice) -> tuple[Array, ...]:
+            return finish(asked.logits(row_slice(asked.rows, part)))
+
+        n_columns, budget = asked.params.weight.shape[1], check_memory_budget(self.memory_budget)
+        wholes = predicted_rows(predict, asked.shape, n_columns, asked.itemsize, backend, budget)
+        home = place_of(asked.matrix)
+        return tuple(home.put(whole) for whole in wholes)
+
+    def _to_file(
+        self,
+        output: str | os.PathLike[str],
+        X: Any,
+        method: str,
+        finish: Callable[[Array], tuple[Array, ...]],
+        classes: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Write the answers, or the classes of these numbers, to an ``.npy`` file; return a memory map of it."""
+        asked = self._asked(X, method)
+        if classes is not None and classes.dtype.kind == "O":
+            classes = classes.astype(str)  # NumPy would pickle labels of mixed kinds
+        n_samples, backend = asked.shape[0], asked.backend
+        step = chunk_rows(asked.shape[1], asked.params.weight.shape[1], asked.itemsize, backend)
+        chunks = row_chunks(asked.rows, list(row_slices(n_samples, step)))
+        with ExitStack() as stack:
+            stack.enter_context(backend.scope())
+            write = None
+            for (part,) in backend.map_chunks(lambda chunk: finish(asked.logits(chunk)), chunks):
+                rows = to_host(part) if classes is None else classes[to_host(part)]
+                if write is None:
+                    write = stack.enter_context(npy_writer(output, (n_samples, *rows.shape[1:]), rows.dtype))
+                write(rows)
+        return np.load(output, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+    def _asked(self, X: Any, method: str) -> "_Asked":
+        """Check the samples, and bring coefficients and samples together."""
         check_fitted(self)
-        matrix = as_matrix(X)
-        check_features(self, X, matrix, reset=False)
+        source = source_of(X, feature_names=getattr(self, "feature_names_in_", None))
+        matrix = as_matrix(X) if source is None else stream_matrix(source)
+        if source is None:
+            check_features(self, X, matrix, reset=False)
+        else:
+            check_source_features(self, source, reset=False)
         check_same_place(self, matrix, method)
         backend = backend_of(self.coef_)
         dtype = _common_float(self.coef_, matrix, backend)
         params = LinearParams(backend.put(self.coef_, dtype).T, backend.put(self.intercept_, dtype))
-        itemsize = 8 if dtype == getattr(backend.xp, "float64", None) else 4
-        rows = put_rows(matrix, backend, dtype) if is_sparse(matrix) else matrix
-        stored = 1 if is_sparse(matrix) else matrix.shape[1]  # of a sparse row the entries are few
+        rows = matrix if source is None else stream_matrix(source, backend)
+        return _Asked(matrix, put_rows(matrix, backend, dtype) if is_sparse(matrix) else rows, params, backend, dtype)
 
-        def predict(part: slice) -> tuple[Array, ...]:
-            return finish(linear_logits(params, _chunk(rows, part, backend, dtype)))
 
-        shape, n_columns = (matrix.shape[0], stored), params.weight.shape[1]
-        wholes = predicted_rows(predict, shape, n_columns, itemsize, backend, check_memory_budget(self.memory_budget))
-        home = place_of(matrix)
-        return tuple(home.put(whole) for whole in wholes)
+class _Asked(NamedTuple):
+    """Samples of which something is to be said, and the coefficients, on one device."""
+
+    matrix: Any  # where the user has it
+    rows: Any  # streamed, sparse and on the device, or the matrix
+    params: LinearParams
+    backend: Backend
+    dtype: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, and numbers of a row; of a sparse row the entries are few."""
+        return self.rows.shape[0], 1 if is_sparse(self.rows) else self.rows.shape[1]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number of the computation."""
+        return 8 if self.dtype == getattr(self.backend.xp, "float64", None) else 4
+
+    def logits(self, chunk: Any) -> Array:
+        """Return those of some rows, wherever they are."""
+        chunk = loaded(chunk)
+        return linear_logits(self.params, chunk if is_sparse(chunk) else self.backend.put(chunk, self.dtype))
+
+
+def _probabilities(logits: Array) -> tuple[Array]:
+    return (softmax(_for_each_class(logits)),)
+
+
+def _likeliest(logits: Array) -> tuple[Array]:
+    return (array_namespace(logits).argmax(_for_each_class(logits), axis=1),)
 
 
 def _as_truth(y: Any) -> NDArray[Any]:
@@ -226,11 +310,6 @@ def _as_truth(y: Any) -> NDArray[Any]:
         return labels
     truth: NDArray[Any] = to_host(as_array(y))
     return truth[:, 0] if truth.ndim == 2 and truth.shape[1] == 1 else truth
-
-
-def _chunk(rows: Array, part: slice, backend: Backend, dtype: Any) -> Array:
-    """Return some rows on the device of the computation."""
-    return row_slice(rows, part) if is_sparse(rows) else backend.put(rows[part, :], dtype)
 
 
 def _common_float(coef: Array, matrix: Array, backend: Backend) -> Any:

@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softmax_xp.backend import Backend, array_namespace, backend_of, scalar, to_host
-from softmax_xp.data.sparse import is_sparse, place_of, take_rows
+from softmax_xp.data.open_source import source_and_labels
+from softmax_xp.data.rows import place_of, select_rows, take_rows
+from softmax_xp.data.sparse import is_sparse
+from softmax_xp.data.streamed import stream_matrix
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.estimators.settings import AUTO, FitSettings
+from softmax_xp.estimators.streamed_input import check_source_features, in_memory
 from softmax_xp.estimators.targets import Targeted, read_class_weight, read_sample_weight, read_targets
 from softmax_xp.estimators.validation import as_matrix, check_features, check_width, put_rows
 from softmax_xp.losses import CrossEntropy, Logistic
@@ -99,7 +103,7 @@ def counting(problem: FitProblem) -> FitProblem:
     rows = np.flatnonzero(to_host(mass) > 0)
     index, read = problem.backend.put(rows), targeted.targets
     return problem._replace(
-        linear=replace(linear, X=take_rows(linear.X, index), targets=take_targets(linear.targets, index)),
+        linear=replace(linear, X=select_rows(linear.X, rows), targets=take_targets(linear.targets, index)),
         targeted=targeted._replace(targets=take_rows(read, backend_of(read).put(rows))),
     )
 
@@ -145,6 +149,8 @@ def prepare_fit(
     classes: Any = None,
     known: Any = None,
     reset: bool = True,
+    target: str | None = None,
+    may_stream: bool = False,
 ) -> FitProblem:
     """Check everything, and put it where the fit runs.
 
@@ -154,10 +160,10 @@ def prepare_fit(
         Gets ``n_features_in_`` and ``feature_names_in_`` if `reset`, else must agree with them.
     settings : FitSettings
         Its parameters.
-    X : array_like of shape (n_samples, n_features)
+    X : array_like, Source or path, of shape (n_samples, n_features)
         Real features.
     y : array_like of shape (n_samples,) or (n_samples, n_classes)
-        Labels or soft targets.
+        Labels or soft targets; None for those of a source.
     sample_weight : array_like of shape (n_samples,) or None
         Weights.
     classes : array_like of shape (n_classes,), optional
@@ -166,17 +172,29 @@ def prepare_fit(
         The classes of a stream so far: `y` may bring new ones, and two classes have a column each.
     reset : bool, default=True
         Whether this is a first fit.
+    target : str, optional
+        The column of the labels, where ``X`` is the path of a table.
+    may_stream : bool, default=False
+        Whether ``X`` may stay in its storage.
 
     Returns
     -------
     FitProblem
         On one device.
     """
-    matrix = as_matrix(X)
-    check_features(estimator, X, matrix, reset=reset)
+    source, y = source_and_labels(X, y, target=target)
+    matrix = as_matrix(X) if source is None else stream_matrix(source)
+    if source is None:
+        check_features(estimator, X, matrix, reset=reset)
+    else:
+        if not may_stream:
+            in_memory(matrix, "partial_fit, SoftmaxClassifierCV and softmax_path")
+        check_source_features(estimator, source, reset=reset)
     backend = settle_device(settings.device, matrix)
     dtype = backend.float_dtype(_float_name(settings.dtype, matrix, backend))
-    check_width(matrix, "float32" if dtype == backend.xp.float32 else "float64")
+    dtype_name = "float32" if dtype == backend.xp.float32 else "float64"
+    if source is None:
+        check_width(matrix, dtype_name)
     targeted = read_targets(y, matrix, classes=classes, known=known, name=type(estimator).__name__)
     weight = read_sample_weight(sample_weight, matrix.shape[0])
     class_weight = read_class_weight(settings.class_weight, targeted, weight, more_to_come=known is not None)
@@ -194,9 +212,8 @@ def prepare_fit(
             sample_weight=None if weight is None else backend.put(weight, dtype),
         )
         _check_total(targets)
-    linear = LinearObjective(
-        put_rows(matrix, backend, dtype), targets, loss, None, dtype, memory_budget=settings.memory_budget
-    )
+    rows = put_rows(matrix, backend, dtype) if source is None else stream_matrix(source, backend, dtype_name)
+    linear = LinearObjective(rows, targets, loss, None, dtype, memory_budget=settings.memory_budget)
     return FitProblem(place_of(matrix), linear, targeted, class_weight)
 
 

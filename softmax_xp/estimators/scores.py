@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import get_scorer, make_scorer
 
 from softmax_xp.backend import array_namespace, to_host
-from softmax_xp.data.sparse import is_sparse, take_rows
+from softmax_xp.data.rows import take_rows
+from softmax_xp.data.sparse import is_sparse
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.estimators.classifier import SoftmaxClassifier
 from softmax_xp.estimators.coefficients import as_coefficients

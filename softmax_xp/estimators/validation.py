@@ -26,7 +26,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
 from softmax_xp.backend import Backend, array_namespace, as_array, backend_of, scalar
-from softmax_xp.data.sparse import is_sparse, place_of
+from softmax_xp.data.rows import place_of
+from softmax_xp.data.sparse import is_sparse
 from softmax_xp.data.sparse_input import as_rows, as_sparse
 from softmax_xp.data.validation import check_matrix
 from softmax_xp.errors import InvalidTypeError, InvalidValueError, SoftmaxXPError

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from softmax_xp.data.sparse import balanced_slices, chunk_count, is_sparse
+from softmax_xp.data.streamed import is_streamed
 from softmax_xp.objectives.footprint import logits_copies
 from softmax_xp.ops.linear import chunk_rows, class_axis, row_slices
 from softmax_xp.ops.memory import Footprint, least_budget, plan_chunks
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # With a budget the user has said what an accelerator may use. The weight and its gradient are read and written anew for
 # each chunk, which costs next to nothing with this many rows.
 _BUDGET_ROWS = 8192
+# Rows on their way from storage to an accelerator have pinned memory of the host as well.
+_STREAMED_BYTES = 1 << 26
 
 
 class PassPlan(NamedTuple):
@@ -68,6 +71,8 @@ def plan_pass(
     else:
         width = 0 if is_sparse(linear.X) and not dense else n_features
         wanted = chunk_rows(width, n_columns, itemsize, backend, copies=copies)
+    if is_streamed(linear.X) and not on_cpu:
+        wanted = max(min(wanted, _STREAMED_BYTES // (n_features * linear.stored_itemsize)), 1)
     if linear.memory_budget is None:
         return PassPlan(parts, wanted)
     if not on_cpu:

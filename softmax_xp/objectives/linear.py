@@ -21,7 +21,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
 from softmax_xp.backend import Backend, array_namespace, backend_of, scalar
-from softmax_xp.data.sparse import in_float, is_sparse, row_slice
+from softmax_xp.data.rows import row_chunks
+from softmax_xp.data.sparse import in_float, is_sparse
+from softmax_xp.data.streamed import loaded
 from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
 from softmax_xp.objectives.cuts import cut_rows, footprint_of, plan_pass, rows_at_once
 from softmax_xp.objectives.footprint import COPIES
@@ -35,6 +37,8 @@ from softmax_xp.typing import Array, LinearParams
 
 # All logits are kept, by those who can use them again, up to this size at least.
 _SMALL_BYTES = 1 << 23
+# Beside large data they are kept up to this size: data on a disk may be larger than memory many times over.
+_LARGE_BYTES = 1 << 28
 
 
 class BatchTerms(NamedTuple):
@@ -81,12 +85,13 @@ def batch_terms(
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearObjective:
-    """Mean loss plus penalty of a linear model over arrays in memory.
+    """Mean loss plus penalty of a linear model over samples in memory or in storage.
 
     Parameters
     ----------
-    X : array, or sparse array, of shape (n_samples, n_features)
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
         Any real dtype; converted chunk by chunk. A sparse one is that of :func:`softmax_xp.data.sparse_input.as_rows`.
+        A streamed one stays where it is stored, and is read anew in each pass.
     targets : Targets
         From ``loss.prepare``, on the device of ``X``.
     loss : Loss
@@ -139,8 +144,8 @@ class LinearObjective:
 
         Parameters
         ----------
-        rows : array, or sparse array, of shape (some, n_features)
-            Of any real dtype.
+        rows : array, sparse array, or the promise of a streamed chunk, of shape (some, n_features)
+            Of any real dtype. A promise is kept here.
         dtype : dtype, optional
             Convert the outcome to another float.
 
@@ -149,7 +154,7 @@ class LinearObjective:
         array, or sparse array, of shape (some, n_features)
             Ready to meet the weights.
         """
-        rows = _in_float(rows, self.dtype)
+        rows = _in_float(loaded(rows), self.dtype)
         rows = rows if self.transform is None else self.transform(rows)
         return rows if dtype is None else _in_float(rows, dtype)
 
@@ -166,19 +171,20 @@ class LinearObjective:
         Returns
         -------
         bool
-            Whether it takes 8 MB or a sixteenth of dense data at most, in bytes; beside sparse data, which may be
-            smaller than a few vectors of coefficients, whether it takes no more than eight of those. Never more than a
-            quarter of a memory budget.
+            Whether it takes 8 MB, or at most a sixteenth of dense data and 256 MB, in bytes; beside sparse data, which
+            may be smaller than a few vectors of coefficients, whether it takes no more than eight of those. Never more
+            than a quarter of a memory budget.
         """
         shape: tuple[int, int] = self.X.shape
         n_samples, n_features = shape
-        if self.memory_budget is not None and n_samples * n_columns * itemsize > self.memory_budget // 4:
+        n_bytes = n_samples * n_columns * itemsize
+        if self.memory_budget is not None and n_bytes > self.memory_budget // 4:
             return False
-        if n_samples * n_columns * itemsize <= _SMALL_BYTES:
+        if n_bytes <= _SMALL_BYTES:
             return True
         if is_sparse(self.X):
             return n_samples <= 8 * n_features
-        return 16 * n_columns * itemsize <= n_features * self.stored_itemsize
+        return n_bytes <= _LARGE_BYTES and 16 * n_columns * itemsize <= n_features * self.stored_itemsize
 
     def value_and_gradient(self, params: LinearParams) -> tuple[Array, LinearParams]:
         """Evaluate the objective and its gradient in one pass over the data.
@@ -297,25 +303,26 @@ class LinearObjective:
 
         Yields
         ------
-        rows : array, or sparse array, of shape (some, n_features)
+        rows : array, sparse array or StreamedChunk, of shape (some, n_features)
             For :meth:`rows`.
         targets : Targets
             Theirs.
         """
         labels, distribution, weight, sample_weight, class_weight = self.targets
         plan = plan_pass(self, n_classes, dense=dense, dtype=dtype, copies=copies)
-        for part in cut_rows(self, plan.parts, every * (plan.rows if kept else self.ceiling.lowered(plan.rows))):
-            if part == slice(0, labels.shape[0]) and every == 1:
-                yield self.X, self.targets
-                return
-            rows = part if every == 1 else slice(part.start, part.stop, every)
+        cuts = cut_rows(self, plan.parts, every * (plan.rows if kept else self.ceiling.lowered(plan.rows)))
+        parts = [part if every == 1 else slice(part.start, part.stop, every) for part in cuts]
+        if parts == [slice(0, labels.shape[0])]:
+            yield self.X, self.targets
+            return
+        for part, rows in zip(parts, row_chunks(self.X, parts), strict=True):
             yield (
-                row_slice(self.X, rows) if is_sparse(self.X) else self.X[rows, :],
+                rows,
                 Targets(
-                    labels[rows],
-                    None if distribution is None else distribution[rows, :],
-                    None if weight is None else weight[rows],
-                    None if sample_weight is None else sample_weight[rows],
+                    labels[part],
+                    None if distribution is None else distribution[part, :],
+                    None if weight is None else weight[part],
+                    None if sample_weight is None else sample_weight[part],
                     class_weight,
                 ),
             )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.data.order import philox
-from softmax_xp.data.sparse import is_sparse, squared_entries, take_rows, to_dense
+from softmax_xp.data.rows import take_rows
+from softmax_xp.data.sparse import is_sparse, squared_entries, to_dense
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.metric import (
     CentredMetric,
@@ -153,7 +154,7 @@ class _Builder:
                 weighted = everyone * xp.sqrt(xp.astype(own, dtype))[:, None]
                 total = (weighted.T @ weighted) * means[column]
             else:
-                features = self._narrow_features(take_rows(linear.X, every * drawn(own, n_drawn)))
+                features = self._narrow_features(take_rows(linear.X, drawn(own, n_drawn), every))
                 total = (features.T @ features) * (means[column] / n_drawn)
                 del features  # large, as all that follows
             return inverse_of_sums(total + ridge, _SAMPLED)

@@ -7,7 +7,8 @@ from math import floor, log2, sqrt
 from typing import TYPE_CHECKING
 
 from softmax_xp.backend import backend_of, scalar
-from softmax_xp.data.sparse import is_sparse, largest_entries, take_rows
+from softmax_xp.data.rows import take_rows
+from softmax_xp.data.sparse import is_sparse, largest_entries
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.typing import Array

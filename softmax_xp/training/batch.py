@@ -7,6 +7,7 @@ added, so that the step is the same up to rounding.
 
 __all__ = ["batch_loss", "batch_rows"]
 
+from softmax_xp.data.shuffled import batch_of
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.losses.contract import Targets, reciprocal_total, take_targets
 from softmax_xp.objectives import LinearObjective
@@ -75,7 +76,7 @@ def _attempt(train: LinearObjective, params: LinearParams, index: Array) -> tupl
     rows, axis = batch_rows(train, size, n_classes), class_axis(n_classes, train.backend)
 
     def terms(index: Array, targets: Targets, scale: Array | float) -> BatchTerms:
-        features = train.rows(train.backend.xp.take(train.X, index, axis=0))
+        features = train.rows(batch_of(train.X, index))
         return batch_terms(train.loss, params, features, targets, scale=scale, axis=axis)
 
     if rows >= size:

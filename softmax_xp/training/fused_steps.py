@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 from softmax_xp.data.sparse import is_sparse
+from softmax_xp.data.streamed import is_streamed
 from softmax_xp.kernels import find_kernel
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
@@ -171,6 +172,8 @@ def _fits(train: LinearObjective, packed: Array, batch_size: int) -> bool:
 
 def _is_common(train: LinearObjective) -> bool:
     """Tell whether the loss, the penalty and the data are those that kernels know."""
-    if type(train.loss) is not CrossEntropy or train.targets.distribution is not None or is_sparse(train.X):
+    if type(train.loss) is not CrossEntropy or train.targets.distribution is not None:
+        return False
+    if is_sparse(train.X) or is_streamed(train.X):
         return False
     return train.penalty is None or type(train.penalty) is L2

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from softmax_xp.backend import scalar
-from softmax_xp.data.order import epoch_order
+from softmax_xp.data.shuffled import row_order
 from softmax_xp.losses.contract import Targets, take_targets
 from softmax_xp.objectives.penalised import penalised_gradient
 from softmax_xp.ops.linear import row_slices
@@ -286,7 +286,7 @@ class _Run:
         n_samples = self.problem.shape[0]
         backend = self.problem.backend
         if self.settings.shuffle:
-            return backend.put(epoch_order(self.settings.seed, number, n_samples))
+            return backend.put(row_order(self.problem.train.X, self.settings.seed, number))
         return backend.xp.arange(n_samples, device=backend.device)
 
     def _raise_if_bad(self, step: int | None, first_step: int) -> None:

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from softmax_xp.backend import Backend, array_namespace, as_array, to_host
 from softmax_xp.data.labels import encode_labels
+from softmax_xp.data.open_source import source_and_labels
+from softmax_xp.data.rows import place_of
 from softmax_xp.data.standardize import Standardization, fit_standardization
+from softmax_xp.data.streamed import is_streamed, stream_matrix
 from softmax_xp.data.validation import check_lengths, check_matrix, check_sample_weight, check_soft_targets
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
@@ -51,9 +54,10 @@ def prepare_problem(
 
     Parameters
     ----------
-    X : array_like of shape (n_samples, n_features)
-        Real features. Moved to the device if it is elsewhere, in its own dtype; never copied there.
-    y : array_like
+    X : array_like, Source or path, of shape (n_samples, n_features)
+        Real features. Moved to the device if it is elsewhere, in its own dtype; never copied there. Those of a source
+        stay in their storage.
+    y : array_like or None
         Labels of shape (n_samples,), or soft targets of shape (n_samples, n_classes).
     sample_weight : array_like of shape (n_samples,) or None
         Weights.
@@ -86,19 +90,24 @@ def prepare_problem(
     InvalidValueError
         For values that make no sense, see :mod:`softmax_xp.data.validation`, and a memory budget too small for one row.
     """
-    X = _as_matrix(X, "X")
-    backend = get_backend(device, like=X)
+    source, y = source_and_labels(X, y)
+    X = _as_matrix(X, "X") if source is None else stream_matrix(source)
+    backend = get_backend(place_of(X) if is_streamed(X) and device is None else device, like=X)
     float_dtype = backend.float_dtype(X.dtype if dtype is None else dtype)
     if y is None:
         msg = "`y` must hold one label for each sample; got None."
         raise InvalidTypeError(msg)
     codes, classes = _encode(y, X, classes, loss)
-    standardization = fit_standardization(to_host(X)) if standardize else None  # host: once, before training
+    # host: once, before training
+    standardization = fit_standardization(to_host(X) if source is None else source) if standardize else None
     transform = None if standardization is None else _on_device(standardization, backend, float_dtype)
+
+    dtype_name = "float32" if float_dtype == backend.xp.float32 else "float64"
 
     def objective(X: Array, codes: Any, weight: Any, penalty: Penalty | None) -> LinearObjective:
         targets = _targets(loss, backend, codes, weight, X.shape[0], len(classes), float_dtype)
-        return LinearObjective(backend.put(X), targets, loss, penalty, float_dtype, transform, memory_budget)
+        rows = stream_matrix(X.source, backend, dtype_name) if is_streamed(X) else backend.put(X)
+        return LinearObjective(rows, targets, loss, penalty, float_dtype, transform, memory_budget)
 
     train = objective(X, codes, sample_weight, penalty)
     train.check_budget(len(classes))
@@ -108,7 +117,8 @@ def prepare_problem(
             msg = f"`validation` must be (X, y) or (X, y, sample_weight); got {type(validation).__name__}."
             raise InvalidTypeError(msg)
         X_held, y_held, *weight_held = validation
-        X_held = _as_matrix(X_held, "validation X")
+        source_held, y_held = source_and_labels(X_held, y_held)
+        X_held = _as_matrix(X_held, "validation X") if source_held is None else stream_matrix(source_held)
         if X_held.shape[1] != X.shape[1]:
             msg = f"`validation X` must have {X.shape[1]} features like `X`; got {X_held.shape[1]}."
             raise InvalidValueError(msg)

@@ -180,7 +180,7 @@ class Trainer:
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         sample_weight: Any = None,
         validation: tuple[Any, ...] | None = None,
@@ -194,10 +194,12 @@ class Trainer:
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, n_features)
-            Real features.
-        y : array_like
-            Labels of any kind, shape (n_samples,), or soft targets of shape (n_samples, n_classes).
+        X : array_like, Source or path, of shape (n_samples, n_features)
+            Real features. Those of a source, see :func:`softmax_xp.open_source`, stay in their storage; batches are
+            drawn as :mod:`softmax_xp.data.shuffled` says.
+        y : array_like, optional
+            Labels of any kind, shape (n_samples,), or soft targets of shape (n_samples, n_classes). None for a source
+            that has labels.
         sample_weight : array_like of shape (n_samples,), optional
             How much each sample counts in the mean of its batch.
         validation : tuple, optional

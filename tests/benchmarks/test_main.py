@@ -123,5 +123,5 @@ def test_memory_and_scaling_take_their_sizes_from_the_options(monkeypatch):
 
 def test_the_benchmarks_are_there():
     short = ["full_batch", "minibatch_step", "sparse_pass", "epoch", "import_time"]
-    assert list(command.BENCHMARKS) == [*short, "solvers", "grid", "memory", "scaling"]
+    assert list(command.BENCHMARKS) == [*short, "solvers", "grid", "memory", "scaling", "out_of_core"]
     assert set(command.BENCHMARKS) - set(short) == command.ALONE

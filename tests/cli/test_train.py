@@ -406,3 +406,35 @@ def test_resume_needs_a_folder(run, folder):
     result = run("train", folder / "arrays.npz", *QUICK, "--resume")
     assert result.exit_code == 2
     assert "Pass --checkpoint FOLDER" in result.stderr
+
+
+def test_a_folder_of_shards_and_a_large_file_stay_on_the_disk(run, tmp_path, samples, monkeypatch):
+    X, codes = samples
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for number, rows in enumerate(np.array_split(np.arange(len(X)), 3)):
+        np.save(shards / f"X-{number}.npy", X[rows])
+        np.save(shards / f"y-{number}.npy", codes[rows])
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", codes)
+    reports = {}
+    for name, large, arguments in (
+        ("memory", 1 << 28, (tmp_path / "X.npy", "--labels", tmp_path / "y.npy")),
+        ("file", 0, (tmp_path / "X.npy", "--labels", tmp_path / "y.npy")),
+        ("shards", 1 << 28, (shards,)),
+    ):
+        monkeypatch.setattr("softmax_xp.cli.samples._LARGE_BYTES", large)
+        options = ("--epochs", 5, "--device", "cpu", "--json", "-o", tmp_path / f"{name}.safetensors")
+        result = run("train", *arguments, *options)
+        assert result.exit_code == 0, result.stderr
+        reports[name] = json.loads(result.stdout)["splits"]
+        evaluated = run("evaluate", tmp_path / f"{name}.safetensors", *arguments, "--device", "cpu", "--json")
+        reports[name]["all"] = {"accuracy": json.loads(evaluated.stdout)["accuracy"]}
+    for name in ("file", "shards"):
+        for part, numbers in reports["memory"].items():
+            assert reports[name][part] == pytest.approx(numbers, rel=1e-4)
+    result = run("predict", tmp_path / "shards.safetensors", shards, "--device", "cpu", "-o", tmp_path / "p.npz")
+    assert result.exit_code == 0, result.stderr
+    assert len(np.load(tmp_path / "p.npz")["labels"]) == len(X)
+    result = run("train", tmp_path / "shards" / ".." / "shards", "--target", "y")
+    assert "`target` must be None for X-0.npy" in result.stderr

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from softmax_xp.data import standardize
+from softmax_xp.data.source import ArraySource
 from softmax_xp.data.standardize import Standardization, fit_standardization
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 
@@ -143,3 +144,22 @@ def test_samples_that_cannot_be_fitted_are_refused(X, rows, message):
 def test_only_host_arrays_of_numbers_can_be_fitted(X):
     with pytest.raises(InvalidTypeError, match="NumPy array of real numbers; got"):
         fit_standardization(X)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int16"])
+@pytest.mark.parametrize("n_bytes", [1, 200, 1 << 22])
+def test_one_pass_over_a_source_finds_what_two_over_an_array_do(monkeypatch, dtype, n_bytes):
+    monkeypatch.setattr(standardize, "_CHUNK_BYTES", n_bytes)
+    random = np.random.default_rng(0)
+    samples = (random.standard_normal((57, 3)) * [1.0, 10.0, 0.0] + [0.0, 1000.0, 7.0]).astype(dtype)
+    ours, theirs = fit_standardization(ArraySource(samples)), fit_standardization(samples)
+    np.testing.assert_allclose(ours.mean, theirs.mean, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(ours.scale, theirs.scale, rtol=1e-11)
+    assert ours.scale[2] == 1.0
+
+
+def test_a_source_is_read_once_and_must_be_finite():
+    samples = np.ones((9, 2))
+    samples[3, 1] = np.nan
+    with pytest.raises(InvalidValueError, match="NaN, infinity or an overflow in column 1"):
+        fit_standardization(ArraySource(samples))

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import softmax_xp as sx
+from softmax_xp.data import shuffled
+from softmax_xp.data.open_source import open_source
 from softmax_xp.data.order import initial_weight
 from softmax_xp.errors import InvalidTypeError, InvalidValueError, SmallDataWarning
 from softmax_xp.optimizers import OPTIMIZERS
@@ -424,3 +426,40 @@ class TestBackends:
     def test_an_unknown_device_is_an_error(self):
         with pytest.raises(InvalidValueError, match="`device` must be 'auto', None or start with"):
             fit(device="gpu")
+
+
+def stored(tmp_path, X):
+    np.save(tmp_path / "X.npy", X)
+    return tmp_path / "X.npy"
+
+
+@pytest.mark.parametrize("options", [{}, {"standardize": True}, {"dtype": "float64"}, {"shuffle": False}], ids=str)
+def test_samples_in_storage_give_the_model_of_those_in_memory(tmp_path, options):
+    X, y = np.random.default_rng(0).standard_normal((90, 4)).astype(np.float32), np.arange(90) % 3
+    trainer = sx.Trainer(optimizer=sx.Adam(1e-2), epochs=3, batch_size=16, device="cpu", **options)
+    held_out = (X[:20], y[:20])
+    ours, our_history = trainer.fit(stored(tmp_path, X), y, validation=(stored(tmp_path, X), y))
+    theirs, history = trainer.fit(X, y, validation=(X, y))
+    np.testing.assert_allclose(ours.params.weight, theirs.params.weight, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(our_history["validation_loss"], history["validation_loss"], rtol=1e-6)
+    with_labels, _ = trainer.fit(open_source(stored(tmp_path, X), labels=y), validation=held_out)
+    np.testing.assert_array_equal(with_labels.params.weight, ours.params.weight)
+
+
+def test_storage_is_shuffled_within_windows_and_again_from_the_seed(monkeypatch, tmp_path):
+    monkeypatch.setattr(shuffled, "_BLOCK_BYTES", 160)
+    monkeypatch.setattr(shuffled, "_BLOCKS", 2)
+    X, y = np.random.default_rng(0).standard_normal((95, 4)).astype(np.float32), np.arange(95) % 3
+    trainer = sx.Trainer(epochs=2, batch_size=16, device="cpu", seed=5)
+    first, again = (trainer.fit(stored(tmp_path, X), y)[0].params.weight for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, trainer.fit(X, y)[0].params.weight)
+
+
+def test_what_is_wrong_with_stored_samples_is_said(tmp_path):
+    X = np.zeros((9, 2), dtype=np.float32)
+    X[4, 1] = np.nan
+    with pytest.raises(InvalidValueError, match="got NaN at row 4, column 1 of X.npy"):
+        sx.Trainer(batch_size=4, device="cpu").fit(stored(tmp_path, X), np.arange(9) % 2)
+    with pytest.raises(InvalidValueError, match="`y` must be given for X.npy"):
+        sx.Trainer(device="cpu").fit(stored(tmp_path, X))

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What fits ask of an ``X``, whichever of the three kinds it is: dense, sparse or streamed."""
+
+__all__ = ["entry_count", "place_of", "row_chunks", "row_slice", "select_rows", "take_rows"]
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softmax_xp.backend import Backend, backend_of
+from softmax_xp.data import sparse
+from softmax_xp.data.source import SelectedRows
+from softmax_xp.data.sparse import is_sparse
+from softmax_xp.data.streamed import chunks_of, is_streamed
+from softmax_xp.typing import Array
+
+
+def place_of(X: Any) -> Backend:
+    """Return the backend on which a matrix lives; a streamed one lives on the host, wherever its rows go."""
+    return backend_of(np.empty(0)) if is_streamed(X) else sparse.place_of(X)
+
+
+def row_slice(X: Any, part: slice) -> Any:
+    """Return some rows; of an array, a part without a step shares its memory.
+
+    Parameters
+    ----------
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
+        A sparse one is canonical.
+    part : slice
+        With a start and a stop.
+
+    Returns
+    -------
+    array, or sparse array, of shape (some, n_features)
+        As they are stored.
+    """
+    if is_streamed(X):
+        return X.backend.put(X.read(part))
+    return sparse.row_slice(X, part) if is_sparse(X) else X[part, :]
+
+
+def row_chunks(X: Any, parts: Sequence[slice]) -> Iterator[Any]:
+    """Yield one chunk of rows after the other.
+
+    Parameters
+    ----------
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
+        The rows.
+    parts : sequence of slice
+        Which rows each chunk has.
+
+    Yields
+    ------
+    array, sparse array or StreamedChunk
+        As they are stored; for :func:`softmax_xp.data.streamed.loaded`.
+    """
+    if is_streamed(X):
+        yield from chunks_of(X, parts)
+        return
+    for part in parts:
+        yield row_slice(X, part)
+
+
+def take_rows(X: Any, index: Array, every: int = 1) -> Any:
+    """Return some rows: a copy.
+
+    Parameters
+    ----------
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
+        The rows.
+    index : array of int, shape (some,)
+        Their numbers in the order of the answer, counted in steps of ``every``; on the device of ``X``.
+    every : int, default: 1
+        Of a sample of the rows.
+
+    Returns
+    -------
+    array, or sparse array, of shape (some, n_features)
+        As they are stored.
+    """
+    return X.take(index, every) if is_streamed(X) else sparse.take_rows(X, every * index)
+
+
+def select_rows(X: Any, rows: NDArray[np.int64]) -> Any:
+    """Return some rows: a copy, but of a streamed ``X``, which stays in its storage.
+
+    Parameters
+    ----------
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
+        The rows.
+    rows : numpy.ndarray of int, shape (some,)
+        Their numbers, ascending.
+
+    Returns
+    -------
+    array, sparse array or StreamedRows, of shape (some, n_features)
+        Of the kind of ``X``.
+    """
+    if is_streamed(X):
+        return X.over(SelectedRows(X.source, rows))
+    return take_rows(X, sparse.place_of(X).put(rows))
+
+
+def entry_count(X: Any) -> int:
+    """Return how many numbers a pass over ``X`` meets: all of a dense one, the stored ones of a sparse one."""
+    shape: tuple[int, int] = X.shape
+    entries: int = X.data.shape[0] if is_sparse(X) else shape[0] * shape[1]
+    return entries

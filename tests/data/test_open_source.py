@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+import pytest
+
+from softmax_xp.data.open_source import open_source
+from softmax_xp.errors import DataNotFoundError, InvalidValueError
+
+X = np.arange(36, dtype=np.float32).reshape(12, 3)
+Y = np.arange(12) % 3
+
+
+def whole(source):
+    out = np.empty(source.shape, dtype=source.dtype)
+    source.read_into(0, out)
+    return out
+
+
+@pytest.mark.parametrize("form", ["array", "list", ".npy", ".txt"])
+def test_labels_come_from_memory_or_a_file(tmp_path, form):
+    np.save(tmp_path / "X.npy", X)
+    labels = {"array": Y, "list": Y.tolist(), ".npy": tmp_path / "y.npy", ".txt": str(tmp_path / "y.txt")}[form]
+    np.save(tmp_path / "y.npy", Y)
+    np.savetxt(tmp_path / "y.txt", Y, fmt="%d")
+    source = open_source(tmp_path / "X.npy", labels=labels)
+    np.testing.assert_array_equal(whole(source), X)
+    assert source.labels.tolist() == Y.tolist()
+
+
+def test_a_folder_of_shards_in_the_order_of_their_numbers(tmp_path):
+    for number, (start, stop) in enumerate([(0, 4), (4, 5), (5, 12)], start=9):
+        np.save(tmp_path / f"X-{number}.npy", X[start:stop])
+        np.save(tmp_path / f"y-{number}.npy", Y[start:stop])
+    (tmp_path / ".hidden.npy").write_bytes(b"nothing")
+    (tmp_path / "notes.txt").write_text("about")
+    source = open_source(tmp_path)
+    np.testing.assert_array_equal(whole(source), X)
+    assert source.labels.tolist() == Y.tolist()
+    assert open_source(tmp_path, labels=Y + 1).labels.tolist() == (Y + 1).tolist()
+
+
+def test_features_of_files_without_names_can_be_named(tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    assert open_source(tmp_path / "X.npy", feature_names=["a", "b", "c"]).feature_names == ("a", "b", "c")
+    with pytest.raises(InvalidValueError, match="X.npy must have 2 features like the model; got 3"):
+        open_source(tmp_path / "X.npy", feature_names=["a", "b"])
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    (tmp_path / "X.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "empty").mkdir()
+    for options, text in (
+        ({"labels": Y[:-1]}, r"`labels` must hold one label for each of the 12 samples of X.npy; got shape \(11,\)"),
+        ({"labels": Y, "target": "y"}, "`labels` and `target` must not both be given"),
+        ({"target": "y"}, "`target` must be None for X.npy, .*; got 'y'. Pass `labels`"),
+    ):
+        with pytest.raises(InvalidValueError, match=text):
+            open_source(tmp_path / "X.npy", **options)
+    with pytest.raises(DataNotFoundError, match="which does not exist"):
+        open_source(tmp_path / "other.npy")
+    with pytest.raises(InvalidValueError, match="a folder or a file ending in .*.npy.*; got .*X.csv"):
+        open_source(tmp_path / "X.csv")
+    with pytest.raises(InvalidValueError, match="files of one format.*; got no such file in .*empty"):
+        open_source(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("shard", "text"),
+    [
+        (X[:, :2], "must agree in their features; got 3 in a.npy and 2 in b.npy"),
+        (X.astype(np.float64), "must agree in their dtype; got float32 in a.npy and float64 in b.npy"),
+        (X[:0], r"b.npy must hold samples of shape .*; got shape \(0, 3\)"),
+    ],
+)
+def test_a_bad_shard_is_named(tmp_path, shard, text):
+    np.save(tmp_path / "a.npy", X)
+    np.save(tmp_path / "b.npy", shard)
+    with pytest.raises(InvalidValueError, match=text):
+        open_source(tmp_path)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from softmax_xp.data.sharded import ShardedSource, natural_order
+from softmax_xp.data.source import ArraySource
+from softmax_xp.errors import InvalidValueError
+
+X = np.arange(30.0).reshape(10, 3)
+
+
+def shards(*bounds, **options):
+    limits = [0, *bounds, 10]
+    return [ArraySource(X[start:stop], name=f"shard {start}", **options) for start, stop in pairwise(limits)]
+
+
+@pytest.mark.parametrize("bounds", [(), (1,), (4, 5, 9), range(1, 10)])
+def test_rows_run_over_the_shards(bounds):
+    whole = ShardedSource(shards(*bounds))
+    assert (whole.shape, whole.dtype, whole.labels) == ((10, 3), X.dtype, None)
+    for start in range(10):
+        for stop in range(start + 1, 11):
+            out = np.empty((stop - start, 3))
+            whole.read_into(start, out)
+            np.testing.assert_array_equal(out, X[start:stop])
+
+
+def test_names_and_labels_are_those_of_the_shards():
+    parts = [
+        ArraySource(X[:4], np.arange(4), "a", ("x", "y", "z"), "kind"),
+        ArraySource(X[4:], np.arange(4, 10), "b", ("x", "y", "z"), "kind"),
+    ]
+    whole = ShardedSource(parts, "both")
+    assert whole.labels.tolist() == list(range(10))
+    assert (whole.feature_names, whole.target_name, whole.name) == (("x", "y", "z"), "kind", "both")
+    assert ShardedSource(parts, labels=np.zeros(10)).labels.tolist() == [0.0] * 10
+
+
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [
+        ([], "must hold at least one shard; got none"),
+        ([ArraySource(X, name="a"), ArraySource(X[:, :2], name="b")], "in their features; got 3 in a and 2 in b"),
+        (
+            [ArraySource(X, name="a"), ArraySource(X.astype("f4"), name="b")],
+            "in their dtype; got float64 in a and float32 in b",
+        ),
+        (
+            [ArraySource(X, None, "a", ("x", "y", "z")), ArraySource(X, None, "b", ("x", "z", "y"))],
+            "in their feature names",
+        ),
+        (
+            [ArraySource(X, name="a"), ArraySource(X, np.zeros(10), "b")],
+            "labels in each shard or in none; got some in b, none in a",
+        ),
+        (
+            [ArraySource(X, np.zeros(10), "a"), ArraySource(X, np.full(10, "x"), "b")],
+            r"labels of one kind; got \['<U1', 'float64'\]",
+        ),
+    ],
+)
+def test_shards_that_do_not_fit_are_named(others, text):
+    with pytest.raises(InvalidValueError, match=text):
+        ShardedSource(others, "folder")
+
+
+def test_numbers_in_names_count_as_numbers():
+    names = ["b1", "a10.npy", "a9.npy", "a09.npy", "a", "10", "2"]
+    assert [path.name for path in natural_order(map(Path, names))] == [
+        "2",
+        "10",
+        "a",
+        "a09.npy",
+        "a9.npy",
+        "a10.npy",
+        "b1",
+    ]
