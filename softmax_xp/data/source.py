@@ -72,7 +72,15 @@ class Source(Protocol):
         ...
 
     def read_into(self, start: int, out: NDArray[Any]) -> None:
-        """Fill a C-ordered array of shape (some, n_features) and this dtype with the rows from ``start`` on."""
+        """Fill an array with a run of rows.
+
+        Parameters
+        ----------
+        start : int
+            The first row.
+        out : numpy.ndarray of shape (some, n_features)
+            C-ordered, of the dtype of the source.
+        """
         ...
 
 
@@ -201,6 +209,13 @@ class SelectedRows:
     ------
     InvalidValueError
         If there is no row, or the rows are not ascending numbers of the source.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> some = SelectedRows(ArraySource(np.arange(6.0).reshape(3, 2)), np.asarray([0, 2]))
+    >>> some.shape
+    (2, 2)
     """
 
     source: Source
