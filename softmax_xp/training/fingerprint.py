@@ -12,7 +12,8 @@ from typing import Any
 from zlib import crc32
 
 from softmax_xp.backend import Backend, to_host
-from softmax_xp.data.sparse import is_sparse, take_rows
+from softmax_xp.data.rows import take_rows
+from softmax_xp.data.sparse import is_sparse
 from softmax_xp.losses.contract import Targets
 from softmax_xp.typing import Array
 from softmax_xp.version import __version__

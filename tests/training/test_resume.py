@@ -17,6 +17,7 @@ from softmax_xp.training.keeper import Keeper
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal((90, 6)).astype("float32")
 Y = np.argmax(X[:, :4] + RNG.standard_normal((90, 4)), axis=1)
+VALIDATION = X[::3], Y[::3]
 WEIGHT = RNG.uniform(0.5, 2.0, 90)
 
 
@@ -24,12 +25,12 @@ class Killed(BaseException):
     """Stands for a signal that cannot be caught."""
 
 
-def fit(folder=None, *, checkpoint=None, weighted=False, **settings):
+def fit(folder=None, *, X=X, checkpoint=None, weighted=False, **settings):
     settings = {"optimizer": sx.Adam(0.02), "epochs": 3, "batch_size": 16, "device": "cpu", "seed": 4} | settings
     if folder is not None:
         settings["checkpoint"] = checkpoint or sx.Checkpoint(folder, every_steps=1)
     weight = WEIGHT if weighted else None
-    return sx.Trainer(**settings).fit(X, Y, sample_weight=weight, validation=(X[::3], Y[::3]))
+    return sx.Trainer(**settings).fit(X, Y, sample_weight=weight, validation=VALIDATION)
 
 
 def bits(found):
@@ -54,6 +55,18 @@ def fit_killed_after(saves, folder, **settings):
         patch.setattr(Keeper, "save", counting)
         with pytest.raises(Killed):
             fit(folder, **settings)
+
+
+def test_samples_in_storage_resume_with_the_same_bits_and_other_samples_do_not(tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    stored = sx.open_source(tmp_path / "X.npy")
+    undisturbed = bits(fit(X=stored))
+    for number, saves in enumerate((2, 7, 17)):
+        fit_killed_after(saves, tmp_path / str(number), X=stored)
+        assert bits(fit(tmp_path / str(number), X=stored)) == undisturbed
+    np.save(tmp_path / "Z.npy", X[::-1])
+    with pytest.raises(CheckpointMismatchError, match="another X"):
+        fit(tmp_path / "0", X=sx.open_source(tmp_path / "Z.npy"))
 
 
 @pytest.mark.parametrize("kernels", ["0", "1", "numba"])
