@@ -8,7 +8,6 @@ that is still in the cache is read from memory once instead of twice.
 
 __all__ = ["SHAPES", "TARGET", "Shape", "measure"]
 
-import importlib
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 
 import softmax_xp as sx
 from benchmarks.report import Line, Table, milliseconds, ratio_text, verdict
+from benchmarks.sklearn_peer import multinomial_objective
 from benchmarks.textbook import textbook_softmax_loss
 from benchmarks.timing import Effort, median_seconds, race, ratio
 from benchmarks.torch_peer import torch_beside, torch_device
@@ -141,13 +141,9 @@ def _contestants(backend: Backend, shape: Shape, notes: list[str]) -> dict[str, 
 
 def _add_scikit_learn(contestants: dict[str, Callable[[], Any]], W: Any, X: Any, y: Any, notes: list[str]) -> None:
     """Add scikit-learn's objective, which is private there and may move."""
-    try:
-        base = importlib.import_module("sklearn._loss").HalfMultinomialLoss
-        model = importlib.import_module("sklearn.linear_model._linear_loss").LinearModelLoss
-    except (ImportError, AttributeError) as error:
-        notes.append(f"scikit-learn: skipped, {error}")
+    objective = multinomial_objective(W.shape[1], notes)
+    if objective is None:
         return
-    objective = model(base(n_classes=W.shape[1]), fit_intercept=False)
     coefficients, targets = np.asfortranarray(W.T), y.astype(W.dtype)  # the layouts its own solvers use
 
     def call() -> Any:

@@ -6,7 +6,7 @@ the Hessian. They are counted where scikit-learn's own loss makes them, which is
 are not counted.
 """
 
-__all__ = ["MAX_ITER", "SOLVERS", "TOL", "Passes", "counted_passes", "reason_to_skip"]
+__all__ = ["MAX_ITER", "SOLVERS", "TOL", "Passes", "counted_passes", "multinomial_objective", "reason_to_skip"]
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -128,3 +128,27 @@ def _counting(method: Callable[..., Any], name: str, count: Passes) -> Callable[
         return gradient, counted_product
 
     return call
+
+
+def multinomial_objective(n_classes: int, notes: list[str]) -> Any:
+    """Return scikit-learn's own loss and gradient, which its solvers call; private there, so that it may move.
+
+    Parameters
+    ----------
+    n_classes : int
+        Columns of the logits; there is no bias.
+    notes : list of str
+        Receives the reason where it is not found.
+
+    Returns
+    -------
+    object or None
+        With the method ``loss_gradient``.
+    """
+    try:
+        loss = importlib.import_module("sklearn._loss").HalfMultinomialLoss
+        model = importlib.import_module("sklearn.linear_model._linear_loss").LinearModelLoss
+    except (ImportError, AttributeError) as error:
+        notes.append(f"scikit-learn: skipped, {error}")
+        return None
+    return model(loss(n_classes=n_classes), fit_intercept=False)

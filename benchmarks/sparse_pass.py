@@ -7,7 +7,6 @@ columns are in the cache and most are not. SciPy's products use one thread, and 
 
 __all__ = ["SHAPES", "TARGET", "SparseShape", "measure"]
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import scipy.sparse
 
 import softmax_xp as sx
 from benchmarks.report import Line, Table, milliseconds, ratio_text, times_text, verdict
+from benchmarks.sklearn_peer import multinomial_objective
 from benchmarks.timing import Effort, median_seconds, race, ratio
 from softmax_xp.data.sparse_input import as_rows, as_sparse
 from softmax_xp.objectives import LinearObjective
@@ -126,13 +126,9 @@ def _contestants(X: Any, shape: SparseShape, notes: list[str]) -> dict[str, Call
         "products": lambda: (X @ W, X.T @ G),
         "softmax_xp": lambda: objective.value_and_gradient(LinearParams(W)),
     }
-    try:
-        base = importlib.import_module("sklearn._loss").HalfMultinomialLoss
-        model = importlib.import_module("sklearn.linear_model._linear_loss").LinearModelLoss
-    except (ImportError, AttributeError) as error:
-        notes.append(f"scikit-learn: skipped, {error}")
+    peer = multinomial_objective(shape.n_classes, notes)
+    if peer is None:
         return contestants
-    peer = model(base(n_classes=shape.n_classes), fit_intercept=False)
     coefficients, labels = np.asfortranarray(W.T), y.astype(dtype)  # the layouts that its own solvers use
     contestants["scikit-learn"] = lambda: peer.loss_gradient(coefficients, X, labels, l2_reg_strength=_L2)
     ours, theirs = contestants["softmax_xp"]()[1].weight, contestants["scikit-learn"]()[1].T

@@ -37,6 +37,7 @@ __all__ = [
     "AdamW",
     "BestWeights",
     "Callback",
+    "Checkpoint",
     "ClipByGlobalNorm",
     "ClipByValue",
     "Constant",
@@ -113,7 +114,7 @@ from softmax_xp.optimizers import (
 )
 from softmax_xp.penalties import L2, ElasticNet
 from softmax_xp.schedules import Constant, Cosine, LinearWarmup, OneCycle, Plateau, Step
-from softmax_xp.training import BestWeights, Callback, EarlyStopping, History, Trainer
+from softmax_xp.training import BestWeights, Callback, Checkpoint, EarlyStopping, History, Trainer
 from softmax_xp.version import __version__
 
 if TYPE_CHECKING:  # logic: type checkers see what `__getattr__` brings

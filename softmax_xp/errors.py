@@ -7,6 +7,13 @@ written for another library still works. Messages have one form:
 """
 
 __all__ = [
+    "CheckpointCorruptError",
+    "CheckpointError",
+    "CheckpointLockedError",
+    "CheckpointMismatchError",
+    "CheckpointVersionError",
+    "CheckpointWarning",
+    "CheckpointWriteError",
     "DataChangedError",
     "DataNotFoundError",
     "DeviceMismatchError",
@@ -84,6 +91,30 @@ class ModelFileError(SoftmaxXPError, ValueError):
     """A model file is damaged, foreign or not a model of this package."""
 
 
+class CheckpointError(SoftmaxXPError, RuntimeError):
+    """A checkpoint cannot be written, read or used. Each reason has a class of its own."""
+
+
+class CheckpointCorruptError(CheckpointError, ValueError):
+    """No file of a checkpoint folder is intact."""
+
+
+class CheckpointVersionError(CheckpointError, ValueError):
+    """A checkpoint is of a newer format than this version of the package reads."""
+
+
+class CheckpointMismatchError(CheckpointError, ValueError):
+    """A checkpoint is that of another fit: of other data, or with other settings."""
+
+
+class CheckpointLockedError(CheckpointError):
+    """Another fit is writing to the same checkpoint folder."""
+
+
+class CheckpointWriteError(CheckpointError, OSError):
+    """The folder of the checkpoints cannot be written to, or has failed too often in a row."""
+
+
 class TrainingDivergedError(SoftmaxXPError, ArithmeticError):
     """The loss stopped being finite.
 
@@ -117,3 +148,7 @@ class SoftmaxXPWarning(UserWarning):
 
 class SmallDataWarning(SoftmaxXPWarning):
     """There are fewer samples than one batch holds, or than a cluster is worth."""
+
+
+class CheckpointWarning(SoftmaxXPWarning):
+    """A checkpoint could not be written or read, and the fit goes on without it."""

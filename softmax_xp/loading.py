@@ -64,7 +64,7 @@ def load(path: str | Path, device: str | Backend | None = "auto") -> Any:
     backend = get_backend(device)
     try:
         return getattr(import_module(KINDS[kind]), kind).from_file_parts(tensors, classes, settings, backend)
-    except (KeyError, ValueError, TypeError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         # The checksum held, so the file is as it was written, but not by this package.
         msg = f"`path` must be a model of this package; got {path}, in which {error!r} is wrong."
         raise ModelFileError(msg) from None

@@ -10,6 +10,12 @@ from softmax_xp import errors
 from softmax_xp.errors import DeviceUnavailableError, SoftmaxXPError, SoftmaxXPWarning, TrainingDivergedError
 
 BUILTINS = {
+    "CheckpointCorruptError": ValueError,
+    "CheckpointError": RuntimeError,
+    "CheckpointLockedError": RuntimeError,
+    "CheckpointMismatchError": ValueError,
+    "CheckpointVersionError": ValueError,
+    "CheckpointWriteError": OSError,
     "DataNotFoundError": FileNotFoundError,
     "DeviceMismatchError": ValueError,
     "DeviceUnavailableError": RuntimeError,

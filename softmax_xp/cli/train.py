@@ -25,7 +25,7 @@ from softmax_xp.model import SoftmaxModel
 from softmax_xp.optimizers import OPTIMIZERS, make_optimizer
 from softmax_xp.penalties import L2
 from softmax_xp.schedules import SCHEDULES, make_schedule
-from softmax_xp.training import BestWeights, History, Trainer
+from softmax_xp.training import BestWeights, Checkpoint, History, Trainer
 from softmax_xp.typing import Array
 
 # With its own learning rate Adam needs this many steps, whatever the number of samples, to come close to the minimum.
@@ -63,6 +63,12 @@ def train(
         Path | None,
         typer.Option("--output", "-o", metavar="PATH", help="The model.", show_default="softmax-xp-<data>.safetensors"),
     ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Save the training there as it goes; Ctrl-C and SIGTERM too.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only where the model was saved.")] = False,
     json: AsJson = False,
     dask: Annotated[
@@ -101,6 +107,7 @@ def train(
         dtype=backend.float_dtype(dtype),
         seed=seed,
         standardize=standardize,
+        checkpoint=_checked_checkpoint(checkpoint, resume=resume),
         verbose=not (quiet or json),
     )
     path = _checked_path(output, data)
@@ -114,8 +121,22 @@ def train(
     replace(model, metadata=_metadata(dataset, report)).save(path)
     typer.echo(str(path) if quiet else as_json(report) if json else _as_text(report))
     if history.status == "interrupted":
-        typer.echo(f"interrupted: {path} holds the model of the last full step", err=True)
+        hint = "" if trainer.checkpoint is None else "; the same command with --resume goes on"
+        typer.echo(f"interrupted: {path} holds the model of the last full step{hint}", err=True)
         raise typer.Exit(130)
+
+
+def _checked_checkpoint(folder: Path | None, *, resume: bool) -> Checkpoint | None:
+    """Return where to save the training; an earlier one there is neither lost nor taken up unasked."""
+    if folder is None:
+        if resume:
+            msg = "`--resume` must come with a folder of checkpoints. Pass --checkpoint FOLDER."
+            raise InvalidValueError(msg)
+        return None
+    if not resume and any(folder.glob("checkpoint-*.safetensors")):
+        msg = f"`--checkpoint` must name a folder without checkpoints; got {folder}. Pass --resume to go on from them."
+        raise InvalidValueError(msg)
+    return Checkpoint(folder, on_sigterm=True)
 
 
 def _checked_path(output: Path | None, data: str) -> Path:

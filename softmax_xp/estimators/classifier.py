@@ -3,6 +3,7 @@
 
 __all__ = ["SoftmaxClassifier"]
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,10 +22,10 @@ from softmax_xp.estimators.predictions import LinearPredictions
 from softmax_xp.estimators.problem import FitProblem, FittedParts, prepare_fit
 from softmax_xp.estimators.reporting import as_shown, check_functions
 from softmax_xp.estimators.settings import FitSettings, minibatch_name, seed_of
-from softmax_xp.estimators.streaming import Stream, begin_stream, stream_over
+from softmax_xp.estimators.streaming import Stream, begin_stream, begin_stream_at_zero, stream_over
 from softmax_xp.optimizers import OPTIMIZERS, Optimizer
 from softmax_xp.solvers import Solver
-from softmax_xp.training import History
+from softmax_xp.training import Checkpoint, History
 from softmax_xp.typing import LinearParams
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         and what the solver keeps of them; also what a chunk of predictions may, beside the answer. The less it is, the
         fewer rows are computed at once; the model is as good. None is no budget. A certificate with intercepts needs
         ``n_classes ** 2`` numbers beside it.
+    checkpoint : path-like or Checkpoint, optional
+        A folder in which `fit` is saved as it goes, and goes on from: see :class:`softmax_xp.Checkpoint`.
 
     Attributes
     ----------
@@ -165,6 +168,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         batch_size: int = 256,
         compute: str = "float32",
         memory_budget: int | None = None,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     ) -> None:
         self.C = C
         self.l1_ratio = l1_ratio
@@ -184,6 +188,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         self.batch_size = batch_size
         self.compute = compute
         self.memory_budget = memory_budget
+        self.checkpoint = checkpoint
 
     def fit(
         self,
@@ -381,10 +386,7 @@ class SoftmaxClassifier(LinearPredictions, Portable, ClassifierMixin, BaseEstima
         seed = seed_of(settings.random_state)
         if hasattr(self, "classes_"):
             return begin_stream(self._params(), self.classes_, self._total_weight, seed)
-        backend, n_classes = problem.backend, len(problem.classes)
-        zeros = backend.xp.zeros((problem.n_features, n_classes), dtype=problem.dtype, device=backend.device)
-        params = LinearParams(zeros, zeros[0, :] if settings.fit_intercept else None)
-        return begin_stream(params, problem.classes, 0.0, seed)
+        return begin_stream_at_zero(problem, settings, seed)
 
     def _take(self, problem: FitProblem, parts: FittedParts) -> None:
         """Make attributes of what a fit left, where the data came from."""

@@ -13,6 +13,7 @@ from typing import Any, cast
 from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.data.sparse import is_sparse, occurring_columns, select_columns, spread_rows
 from softmax_xp.estimators.coefficients import centred
+from softmax_xp.estimators.convex_checkpoint import StagedKeeper, keeper_of
 from softmax_xp.estimators.problem import FitProblem, FittedParts, counting
 from softmax_xp.estimators.reporting import NotConvergedWarning, Show, warn_unless_converged
 from softmax_xp.estimators.settings import AUTO, FitSettings
@@ -24,6 +25,7 @@ from softmax_xp.ops.labels import one_hot
 from softmax_xp.ops.linear import linear_logits
 from softmax_xp.solvers import SOLVERS, Solution, Solver, Status, choose_solver, minimise
 from softmax_xp.training import History
+from softmax_xp.training.keeper import Keeper
 from softmax_xp.typing import Array, LinearParams
 
 # Leaving features out takes another copy of the indices.
@@ -62,7 +64,8 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
     solver, name = _solver(settings.solver, objective)
     begin = objective.start() if start is None else objective.point(_gathered(problem.put(start), occurring))
     worst = math.inf if start is None else _value_at_zero(problem)
-    solution = _minimised(solver, objective, begin, settings, show, worst)
+    with keeper_of(settings, objective, solver, begin, problem.classes) as keeper:
+        solution = _minimised(solver, objective, begin, settings, show, worst, keeper)
     params = _spread(objective.params(solution.certified.point), occurring, problem.n_features)
     if not settings.is_penalised:  # else the certificate has chosen the bias, and the penalty the weight
         params = centred(params)
@@ -77,18 +80,29 @@ def fit_convex(problem: FitProblem, settings: FitSettings, start: LinearParams |
 
 
 def _minimised(
-    solver: Solver, objective: ConvexObjective, start: Array, settings: FitSettings, show: Show, worst: float
+    solver: Solver,
+    objective: ConvexObjective,
+    start: Array,
+    settings: FitSettings,
+    show: Show,
+    worst: float,
+    keeper: Keeper | None,
 ) -> Solution:
     """Minimise; with rough products first, as far as they lead, and then with exact ones."""
     backend = objective.backend
     run = partial(minimise, solver, objective, tol=settings.tol, stopping=settings.stopping)
     if settings.compute == COMPUTE[0] or not can_be_rough(backend):
         with products(backend, COMPUTE[0]):
-            return run(start, max_iter=settings.max_iter, report=show, worst=worst)
-    with products(backend, settings.compute):
-        rough = run(start, max_iter=settings.max_iter, report=show, worst=worst)
+            return run(start, max_iter=settings.max_iter, report=show, worst=worst, keeper=keeper)
+    stages = None if keeper is None else StagedKeeper(keeper)
+    rough = None if stages is None else stages.first()
+    if rough is None:
+        with products(backend, settings.compute):
+            rough = run(start, max_iter=settings.max_iter, report=show, worst=worst, keeper=stages)
     if rough.status in {Status.STOPPED, Status.INTERRUPTED}:
         return rough
+    if stages is not None:
+        stages.begin_second(rough)
 
     def continued(row: Mapping[str, float]) -> dict[str, float]:
         before = rough.history[-1]
@@ -99,6 +113,7 @@ def _minimised(
             rough.certified.point,
             max_iter=settings.max_iter - rough.n_iter,
             report=lambda row: show(continued(row)),
+            keeper=stages,
         )
     history = [*rough.history, *map(continued, fine.history)]
     return replace(fine, n_iter=rough.n_iter + fine.n_iter, passes=rough.passes + fine.passes, history=history)

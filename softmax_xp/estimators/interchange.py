@@ -203,7 +203,8 @@ def _plain_params(estimator: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         name: value
         for name, value in estimator.get_params().items()
-        if isinstance(value, _PLAIN) and value != defaults[name]
+        # A folder of this machine is none on another.
+        if isinstance(value, _PLAIN) and value != defaults[name] and name != "checkpoint"
     }
     for name, value in estimator.get_params().items():
         if isinstance(value, np.generic):  # what a grid of numpy.logspace holds

@@ -4,11 +4,13 @@
 __all__ = ["PLATEAU", "fit_minibatch", "penalty_of"]
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
-from typing import final
+from numbers import Integral
+from typing import Any, final
 
-from softmax_xp.errors import SmallDataWarning
+from softmax_xp.errors import InvalidValueError, SmallDataWarning
 from softmax_xp.estimators.coefficients import columns_of_classes, one_column
 from softmax_xp.estimators.convex_fit import convex_objective
 from softmax_xp.estimators.problem import FitProblem, FittedParts, check_dense, counting
@@ -37,6 +39,14 @@ class _Watch(Callback):
         self.patience = max(_PATIENT_EPOCHS, -(-_PATIENT_STEPS // steps_per_epoch))
         self.best, self.waited = inf, 0
         self.is_plateau = False
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value, the epochs since, and whether they were too many."""
+        return {"best": self.best, "waited": self.waited, "is_plateau": self.is_plateau}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        self.best, self.waited, self.is_plateau = state["best"], state["waited"], state["is_plateau"]
 
     def on_epoch_end(self, event: EpochEnd) -> bool:
         """Look at the newest row."""
@@ -82,6 +92,7 @@ def fit_minibatch(problem: FitProblem, settings: FitSettings, start: LinearParam
         With the certificate of the last weights.
     """
     check_dense(problem)
+    _check_order(settings)
     problem = counting(problem)
     X, targets, weight = problem.linear.X, problem.targeted.targets, problem.linear.targets.sample_weight
     n_classes, optimizer = len(problem.classes), minibatch_optimizer(settings)
@@ -99,6 +110,7 @@ def fit_minibatch(problem: FitProblem, settings: FitSettings, start: LinearParam
         fit_intercept=settings.fit_intercept,
         compute=settings.compute,
         memory_budget=settings.memory_budget,
+        checkpoint=settings.checkpoint,
         callbacks=[*(each for each in settings.callbacks if isinstance(each, Callback)), watch],
     )
     initial = None if start is None else columns_of_classes(problem.put(start))
@@ -112,6 +124,16 @@ def fit_minibatch(problem: FitProblem, settings: FitSettings, start: LinearParam
     status = _status(history.status, is_plateau=watch.is_plateau, is_certified=is_certified)
     warn_unless_converged(status, is_minibatch=True)
     return FittedParts(params, len(history), status, certificate, history, minibatch_name(settings))
+
+
+def _check_order(settings: FitSettings) -> None:
+    """Refuse an order of the samples that would be another one when the fit goes on."""
+    if settings.checkpoint is not None and not isinstance(settings.random_state, Integral):
+        msg = (
+            "`random_state` must be an integer with a checkpoint and a minibatch solver; got "
+            f"{settings.random_state!r}. The order of the samples must be the same when the fit goes on."
+        )
+        raise InvalidValueError(msg)
 
 
 def _batch_size(batch_size: int, n_samples: int) -> int:

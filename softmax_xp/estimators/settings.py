@@ -26,7 +26,8 @@ from softmax_xp.kernels.precision import check_compute
 from softmax_xp.ops.memory import check_memory_budget
 from softmax_xp.optimizers import OPTIMIZERS, Optimizer, make_optimizer
 from softmax_xp.solvers import SOLVERS, Solver
-from softmax_xp.training import Callback
+from softmax_xp.training import Callback, Checkpoint
+from softmax_xp.training.checkpoint import as_checkpoint
 
 AUTO = "auto"
 # What `partial_fit` steps with where `solver` names a full-batch solver, which cannot step on some rows.
@@ -62,6 +63,7 @@ class FitSettings:
     batch_size: int
     compute: str
     memory_budget: int | None
+    checkpoint: Checkpoint | None
 
     @classmethod
     def of(cls, estimator: Any) -> "FitSettings":
@@ -71,6 +73,7 @@ class FitSettings:
         values |= {name: bool(value) for name, value in values.items() if isinstance(value, np.bool_)}
         values["verbose"] = int(values["verbose"]) if isinstance(values["verbose"], bool) else values["verbose"]
         values["callbacks"] = _as_callbacks(values["callbacks"])
+        values["checkpoint"] = as_checkpoint(values["checkpoint"])
         return cls(**values)
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ The stream keeps a column for each class, also for two, together with the optimi
 class is one more column, and no probability jumps because a parametrisation changed.
 """
 
-__all__ = ["Stream", "Streamed", "begin_stream", "stream_over"]
+__all__ = ["Stream", "Streamed", "begin_stream", "begin_stream_at_zero", "stream_over"]
 
 from dataclasses import replace
 from math import log
@@ -58,6 +58,14 @@ class Streamed(NamedTuple):
 def begin_stream(params: LinearParams, classes: NDArray[Any], total: float, seed: int) -> Stream:
     """Return the stream before its first call."""
     return Stream(params, classes, None, None, total, 0, seed)
+
+
+def begin_stream_at_zero(problem: FitProblem, settings: FitSettings, seed: int) -> Stream:
+    """Return the stream of a classifier that has learned nothing yet."""
+    backend, n_classes = problem.backend, len(problem.classes)
+    zeros = backend.xp.zeros((problem.n_features, n_classes), dtype=problem.dtype, device=backend.device)
+    params = LinearParams(zeros, zeros[0, :] if settings.fit_intercept else None)
+    return begin_stream(params, problem.classes, 0.0, seed)
 
 
 def stream_over(problem: FitProblem, settings: FitSettings, stream: Stream) -> Streamed:

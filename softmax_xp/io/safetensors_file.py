@@ -7,12 +7,10 @@ checksum either; one over the whole content is kept in the metadata.
 
 __all__ = ["read_tensors", "write_tensors"]
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softmax_xp.errors import DataNotFoundError, InvalidTypeError, InvalidValueError, ModelFileError
+from softmax_xp.io.atomic import replace_file
 
 _DTYPES = {
     "BOOL": np.dtype("?"),
@@ -38,7 +37,8 @@ _DTYPES = {
 }
 _CODES = {dtype.newbyteorder("="): code for code, dtype in _DTYPES.items()}
 _CHECKSUM = "sha256"
-_MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors format itself
+# A list of empty lists becomes twenty times as large when JSON is read. The format itself would allow 100 MB.
+_MAX_HEADER_BYTES = 1 << 24
 _MAX_NDIM = 32
 
 
@@ -88,7 +88,11 @@ def write_tensors(
             msg = f"Names and metadata must be valid Unicode; got {key!r}."
             raise InvalidValueError(msg) from error
     content = save(arrays, metadata={**metadata, _CHECKSUM: _checksum(arrays, metadata)})
-    _replace_file(Path(os.path.realpath(path)), content)
+    n_bytes = int.from_bytes(content[:8], "little")
+    if n_bytes > _MAX_HEADER_BYTES:
+        msg = f"Names and metadata must take at most {_MAX_HEADER_BYTES} bytes; got {n_bytes}."
+        raise InvalidValueError(msg)
+    replace_file(Path(os.path.realpath(path)), content)
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -186,30 +190,6 @@ def _checksum(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) 
     return digest.hexdigest()
 
 
-def _replace_file(path: Path, content: bytes) -> None:
-    """Write to a temporary file beside `path`, then move it into place."""
-    # The name does not grow with that of `path`, which may be as long as the file system allows.
-    temporary = path.parent / f".tmp-{os.getpid()}-{secrets.token_hex(8)}.safetensors"
-    try:
-        # "x" never follows what someone else put there, and unlike mkstemp keeps the umask's permissions.
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    # The move itself must reach the disk too; folders cannot be synchronised everywhere.
-    with contextlib.suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def _damaged(path: Path, reason: str) -> ModelFileError:
     """Build the error for a file that cannot be read."""
     msg = f"`path` must name an intact model file; got {path}: {reason}."
@@ -260,25 +240,23 @@ def _metadata_of(header: dict[str, Any], path: Path) -> dict[str, str]:
 
 def _tensors_of(header: dict[str, Any], data: bytes, path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays, once their extents are known to tile the data without gap or overlap."""
-    tensors: dict[str, NDArray[Any]] = {}
-    extents: list[tuple[int, int]] = []
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        dtype, shape, start, stop = _extent(entry, name, path)
+    entries = {name: _extent(entry, name, path) for name, entry in header.items() if name != "__metadata__"}
+    for name, (dtype, shape, start, stop) in entries.items():
         if stop - start != math.prod(shape) * dtype.itemsize or stop > len(data):
             raise _damaged(path, f"the extent of {name!r} does not fit its shape or the file")
-        extents.append((start, stop))
-        # A copy, since the bytes object is read-only and the extent need not be aligned.
-        tensors[name] = np.frombuffer(data[start:stop], dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
     position = 0
-    for start, stop in sorted(extents):
+    for start, stop in sorted((start, stop) for _, _, start, stop in entries.values()):
         if start != position:
             raise _damaged(path, "its arrays overlap or leave gaps")
         position = stop
     if position != len(data):
         raise _damaged(path, f"it has {len(data)} bytes of data where its arrays have {position}")
-    return tensors
+    # Only now, since arrays that overlap could need any multiple of the file in memory. A copy, since the bytes object
+    # is read-only and the extent need not be aligned.
+    return {
+        name: np.frombuffer(data[start:stop], dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
+        for name, (dtype, shape, start, stop) in entries.items()
+    }
 
 
 def _extent(entry: Any, name: str, path: Path) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:

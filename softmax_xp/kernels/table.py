@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from softmax_xp.errors import InvalidValueError
 from softmax_xp.typing import Array
 
 # (name, library of the arrays) -> where it is. Imported at the first use, so that nobody pays for another's device.
@@ -22,6 +23,8 @@ KERNELS: dict[tuple[str, str], str] = {
     ("softmax_cross_entropy", "numpy"): "softmax_xp.kernels.numpy.softmax_cross_entropy:softmax_cross_entropy",
     ("update", "cupy"): "softmax_xp.kernels.cuda.contract:update",
 }
+
+_CHOICES = ("", "0", "1", "numba")
 
 
 def enabled() -> bool:
@@ -61,8 +64,10 @@ def find_kernel(name: str, array: Array) -> Callable[..., Any] | None:
 
     Raises
     ------
+    InvalidValueError
+        If the environment asks for something that there is not.
     MissingDependencyError
-        If the environment asks for Numba, which is not installed.
+        If it asks for Numba, which is not installed.
 
     Examples
     --------
@@ -81,7 +86,11 @@ def find_kernel(name: str, array: Array) -> Callable[..., Any] | None:
 
 def _choice() -> str:
     """Return what the environment says."""
-    return os.environ.get("SOFTMAX_XP_KERNELS", "1")
+    choice = os.environ.get("SOFTMAX_XP_KERNELS", "1")
+    if choice not in _CHOICES:
+        msg = f"`SOFTMAX_XP_KERNELS` must be 0, 1 or numba; got {choice!r}. Unset it for the kernels of each device."
+        raise InvalidValueError(msg)
+    return choice
 
 
 @cache

@@ -26,7 +26,7 @@ _CPU_LOGITS_BYTES, _CPU_ROWS_BYTES = 1 << 19, 1 << 22
 _ACCELERATOR_BYTES = 1 << 28
 _ACCELERATOR_ROWS, _ACCELERATOR_MORE = 4096, 16
 # Each chunk adds a part as large as the weight to the gradient: with 384 features and 1000 classes, 256 rows took 5 %
-# longer than 512, and those 4 % longer than 1024, whose logits no longer fit into a second cache of 2 MB.
+# longer than 512, and those 3 % longer than 1024, whose logits no longer fit into a second cache of 2 MB.
 _LEAST_CHUNK_ROWS = 512
 # But fewer rows where the logits of that many take more than these bytes, as those of a million classes do.
 _LARGE_LOGITS_BYTES, _FEWEST_ROWS = 1 << 28, 16

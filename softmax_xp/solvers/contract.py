@@ -12,6 +12,7 @@ __all__ = [
     "Change",
     "Curvature",
     "Evaluation",
+    "Keeper",
     "Metric",
     "Objective",
     "Solver",
@@ -314,4 +315,29 @@ class Solver(Protocol):
         State
             The next one. A ``step`` of 0 says that rounding hides any further progress.
         """
+        ...
+
+
+class Keeper(Protocol):
+    """Keeps checkpoints, see :class:`softmax_xp.training.keeper.Keeper`."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether Ctrl-C asks for a checkpoint and the end of the fit."""
+        ...
+
+    def load(self) -> Any | None:
+        """Return the newest state, or None."""
+        ...
+
+    def unusable(self, reason: object) -> Exception:
+        """Return the error for a state that is none of this fit."""
+        ...
+
+    def due(self, steps: int = 1) -> bool:
+        """Count further iterations, and tell whether a checkpoint is to be written now."""
+        ...
+
+    def save(self, state: Any, *, is_last: bool = False) -> None:
+        """Write one."""
         ...

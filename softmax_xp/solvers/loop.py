@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, final
 
 from softmax_xp.backend import array_namespace, backend_of
 from softmax_xp.errors import InvalidValueError
-from softmax_xp.solvers.contract import Certificate, Certified, Evaluation, Objective, Solver
+from softmax_xp.solvers.contract import Certificate, Certified, Evaluation, Keeper, Objective, Solver
 from softmax_xp.typing import Array
 
 # Is shown each row of the history; a true answer ends the fit.
@@ -140,6 +140,9 @@ class _Stopping:
         return self.certified.certificate
 
 
+_FLOOR_NUMBERS = ("value", "measure", "smallest", "idle")
+
+
 class _Floor:
     """Notices when only rounding is left: neither the value falls nor what ``tol`` bounds."""
 
@@ -175,6 +178,7 @@ def minimise(
     stopping: str = "certificate",
     report: Report | None = None,
     worst: float = inf,
+    keeper: Keeper | None = None,
 ) -> Solution:
     """Iterate a solver until its point is good enough.
 
@@ -197,6 +201,8 @@ def minimise(
     worst : float, default: inf
         Where the objective at ``start`` is above this, the fit begins at zero instead: far out, where all probabilities
         are 0 or 1, the loss has no curvature that would lead back.
+    keeper : Keeper, optional
+        Has the checkpoint to go on from, which then takes the place of ``start``, and is given others.
 
     Returns
     -------
@@ -223,67 +229,139 @@ def minimise(
     """
     # Far from the optimum numbers overflow, which is looked for; nobody needs to be warned.
     with backend_of(start).scope():
-        return _minimise(solver, objective, start, _Stopping(objective, tol, stopping), max_iter, report, worst)
+        run = _Run(solver, objective, _Stopping(objective, tol, stopping), keeper)
+        if keeper is None or not run.resume(keeper):
+            run.begin(start, worst)
+        return run.until_good(max_iter, report)
 
 
-def _minimise(
-    solver: Solver,
-    objective: Objective,
-    start: Array,
-    rule: _Stopping,
-    max_iter: int,
-    report: Report | None,
-    worst: float,
-) -> Solution:
-    began, passes = time.perf_counter(), objective.passes
-    history = list[dict[str, float]]()
-    floor = _Floor(by_gradient=rule.by_gradient)
-    status: Status | None = None
-    n_iter = 0
-    state = solver.init(objective, start)
-    if not state.evaluation.total <= worst:
-        state = solver.init(objective, array_namespace(start).zeros_like(start))
-    if not isfinite(state.evaluation.total):
-        msg = "`X` must have values whose squares stay finite; got features too large for their dtype. Scale them."
-        raise InvalidValueError(msg)
-    try:
-        while status is None:
-            status = rule.status(state.evaluation)
-            row = _row(n_iter, state.evaluation, state.step, objective.passes - passes, time.perf_counter() - began)
-            if rule.certified is not None:
-                row["bound"] = rule.certified.certificate.bound
-            history.append(row)
-            if report is not None and report(row) and status is None:
-                status = Status.STOPPED
-            if floor.reached(state.evaluation) and status is None:
-                status = Status.FLOOR
-            if status is None and n_iter == max_iter:
-                status = Status.MAX_ITER
-            if status is None:
-                following = solver.advance(objective, state)
-                if following.step == 0.0:
+class _Run:
+    """The state of a fit, and the loop over its iterations."""
+
+    def __init__(self, solver: Solver, objective: Objective, rule: _Stopping, keeper: Keeper | None) -> None:
+        self.solver, self.objective, self.rule, self.keeper = solver, objective, rule, keeper
+        self.began, self.passes = time.perf_counter(), objective.passes
+        self.history = list[dict[str, float]]()
+        self.floor = _Floor(by_gradient=rule.by_gradient)
+        self.n_iter = 0
+        self.state: Any = None
+
+    def begin(self, start: Array, worst: float) -> None:
+        """Evaluate the objective at the start, or at zero where that is better."""
+        state = self.solver.init(self.objective, start)
+        if not state.evaluation.total <= worst:
+            state = self.solver.init(self.objective, array_namespace(start).zeros_like(start))
+        if not isfinite(state.evaluation.total):
+            msg = "`X` must have values whose squares stay finite; got features too large for their dtype. Scale them."
+            raise InvalidValueError(msg)
+        self.state = state
+
+    def until_good(self, max_iter: int, report: Report | None) -> Solution:
+        """Iterate."""
+        rule, floor, status = self.rule, self.floor, None
+        kept: dict[str, Any] | None = None
+        try:
+            while status is None:
+                if self.keeper is not None:
+                    kept = self._keep(self.keeper)
+                status = rule.status(self.state.evaluation)
+                self.history.append(self._row())
+                if report is not None and report(self.history[-1]) and status is None:
+                    status = Status.STOPPED
+                if floor.reached(self.state.evaluation) and status is None:
                     status = Status.FLOOR
-                else:
-                    state, n_iter = following, n_iter + 1
-    except KeyboardInterrupt:
-        status = Status.INTERRUPTED
-    if status is Status.FLOOR and floor.best is not None and floor.best is not state.evaluation:
-        rule.prove(floor.best)
-    elif rule.certified is None:
-        rule.prove(state.evaluation)
-    return _solution(rule, status, n_iter, objective.passes - passes, history)
+                if status is None and self.n_iter == max_iter:
+                    status = Status.MAX_ITER
+                if status is None:
+                    following = self.solver.advance(self.objective, self.state)
+                    if following.step == 0.0:
+                        status = Status.FLOOR
+                    else:
+                        self.state, self.n_iter = following, self.n_iter + 1
+        except KeyboardInterrupt:
+            status = Status.INTERRUPTED
+            if len(self.history) == self.n_iter:
+                self.history.append(self._row())
+        if self.keeper is not None and kept is not None and not self.keeper.is_stopping:
+            self.keeper.save(kept, is_last=True)
+        if status is Status.FLOOR and floor.best is not None and floor.best is not self.state.evaluation:
+            rule.prove(floor.best)
+        elif rule.certified is None:
+            rule.prove(self.state.evaluation)
+        return _solution(rule, status, self.n_iter, self.objective.passes - self.passes, self.history)
+
+    def _row(self) -> dict[str, float]:
+        """Describe the current point."""
+        now, certified = self.state.evaluation, self.rule.certified
+        return {
+            "iteration": self.n_iter,
+            "value": now.total,
+            "gradient_norm": now.gradient_norm,
+            "bound": nan if certified is None else certified.certificate.bound,
+            "step": self.state.step,
+            "passes": self.objective.passes - self.passes,
+            "seconds": time.perf_counter() - self.began,
+        }
+
+    def _keep(self, keeper: Keeper) -> dict[str, Any]:
+        """Return what a checkpoint holds at the beginning of an iteration, once it is written if one is due."""
+        floor = self.floor
+        kept = {
+            "solver": self.state,
+            "n_iter": self.n_iter,
+            "passes": self.objective.passes - self.passes,
+            "seconds": time.perf_counter() - self.began,
+            "history": list(self.history),
+            "target": self.rule.target,
+            "floor": {name: getattr(floor, name) for name in _FLOOR_NUMBERS},
+            # Whether it is the current one is asked by identity.
+            "best": True if floor.best is self.state.evaluation else floor.best,
+        }
+        if keeper.due():
+            keeper.save(kept, is_last=keeper.is_stopping)
+        if keeper.is_stopping:
+            raise KeyboardInterrupt
+        return kept
+
+    def resume(self, keeper: Keeper) -> bool:
+        """Go on from the newest checkpoint, if there is one."""
+        kept = keeper.load()
+        if kept is None:
+            return False
+        try:
+            self.state, self.n_iter, self.rule.target = kept["solver"], kept["n_iter"], kept["target"]
+            now = self.state.evaluation
+            _check_evaluation(now, self.objective)
+            for name in _FLOOR_NUMBERS:
+                setattr(self.floor, name, kept["floor"][name])
+            self.floor.best = now if kept["best"] is True else kept["best"]
+            if self.floor.best is not None:
+                _check_evaluation(self.floor.best, self.objective)
+            self.history = [dict(row) for row in kept["history"]]
+            self._check_numbers()
+            self.began, self.passes = self.began - kept["seconds"], self.passes - kept["passes"]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise keeper.unusable(repr(error)) from None
+        return True
+
+    def _check_numbers(self) -> None:
+        """Refuse what is no number, before anything is computed with it."""
+        numbers = [self.rule.target, *(getattr(self.floor, name) for name in _FLOOR_NUMBERS)]
+        numbers += [number for row in self.history for number in row.values()]
+        if not all(isinstance(number, int | float) for number in numbers):
+            msg = "a number is something else"
+            raise TypeError(msg)
+        if type(self.n_iter) is not int or len(self.history) != self.n_iter:
+            msg = f"there are {len(self.history)} rows for {self.n_iter} iterations"
+            raise ValueError(msg)
 
 
-def _row(n_iter: int, now: Evaluation, step: float, passes: float, seconds: float) -> dict[str, float]:
-    return {
-        "iteration": n_iter,
-        "value": now.total,
-        "gradient_norm": now.gradient_norm,
-        "bound": nan,
-        "step": step,
-        "passes": passes,
-        "seconds": seconds,
-    }
+def _check_evaluation(found: Any, objective: Objective) -> None:
+    """Refuse an evaluation of something else."""
+    shapes = {tuple(found.point.shape), tuple(found.gradient.shape)}
+    if not isinstance(found, Evaluation) or shapes != {objective.shape}:
+        msg = f"an evaluation has arrays of shapes {shapes}"
+        raise ValueError(msg)
 
 
 def _solution(rule: _Stopping, status: Status, n_iter: int, passes: float, history: list[dict[str, float]]) -> Solution:

@@ -7,8 +7,9 @@ run on the host after a finished epoch, never inside a step.
 
 __all__ = ["BestWeights", "Callback", "EarlyStopping", "EpochEnd"]
 
+from collections.abc import Mapping
 from math import inf
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.training.history import History
@@ -66,6 +67,26 @@ class Callback:
         -------
         LinearParams or None
             What the model should have; None keeps the last ones.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold for the callback to go on as if nothing had happened.
+
+        Returns
+        -------
+        dict of str to object
+            Arrays, numbers, text and None, in tuples, lists and dicts; `LinearParams` too. Empty for a callback that
+            remembers nothing from epoch to epoch.
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned; called after :meth:`on_fit_start`.
+
+        Parameters
+        ----------
+        state : mapping of str to object
+            From a checkpoint.
         """
 
 
@@ -148,6 +169,26 @@ class EarlyStopping(Callback):
         self._best, self._waited = (value, 0) if improved else (self._best, self._waited + 1)
         return self._waited > self.patience
 
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold.
+
+        Returns
+        -------
+        dict of str to object
+            The best value, and the epochs since.
+        """
+        return {"best": self._best, "waited": self._waited}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned.
+
+        Parameters
+        ----------
+        state : mapping of str to object
+            From a checkpoint.
+        """
+        self._best, self._waited = state["best"], state["waited"]
+
 
 @final
 class BestWeights(Callback):
@@ -210,3 +251,23 @@ class BestWeights(Callback):
             The best parameters; None where no epoch ended, or where Ctrl-C did, which asks for the last full step.
         """
         return None if event.history.status == "interrupted" else self._params
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold.
+
+        Returns
+        -------
+        dict of str to object
+            The best epoch, its value and its parameters.
+        """
+        return {"best_epoch": self.best_epoch, "best": self._best, "params": self._params}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned.
+
+        Parameters
+        ----------
+        state : mapping of str to object
+            From a checkpoint.
+        """
+        self.best_epoch, self._best, self._params = state["best_epoch"], state["best"], state["params"]

@@ -29,10 +29,12 @@ from softmax_xp.training.callbacks import Callback, EpochEnd
 from softmax_xp.training.fused_steps import FusedSteps, find_fused_steps
 from softmax_xp.training.fused_update import FusedUpdate, find_fused_update
 from softmax_xp.training.history import History
+from softmax_xp.training.keeper import Keeper
 from softmax_xp.training.meter import Meter
 from softmax_xp.training.packing import pack, unpack
 from softmax_xp.training.problem import Problem
 from softmax_xp.training.progress import ProgressBar
+from softmax_xp.training.resume import restore_run, run_state
 from softmax_xp.typing import Array, LinearParams
 
 logger = logging.getLogger("softmax_xp")
@@ -148,9 +150,11 @@ def run_step(
 class _Run:
     """The state of a run: what the epochs share."""
 
-    def __init__(self, problem: Problem, settings: Settings, params: LinearParams) -> None:
+    def __init__(self, problem: Problem, settings: Settings, params: LinearParams, keeper: Keeper | None) -> None:
         n_samples = problem.shape[0]
-        self.problem, self.settings = problem, settings
+        self.problem, self.settings, self.keeper = problem, settings, keeper
+        # The epoch to begin with, how many of its samples have been visited, and whether none is left to do.
+        self.number, self.position, self.is_done = 0, 0, False
         self.batch = min(settings.batch_size, n_samples)
         rest = 0 if settings.drop_last else n_samples % self.batch
         self.samples = n_samples - n_samples % self.batch + rest
@@ -183,6 +187,7 @@ class _Run:
         # Parameters known to be good: at the start of this epoch, and of the one before it.
         self.good = self.previous = params
         self.coming: Array | None = None  # the order of the samples in the epoch that follows
+        self.last_index: Array | None = None  # the samples of an epoch's last step
         self.meter = Meter(problem.backend)
         self.bar = ProgressBar(settings.epochs * self.samples, enabled=settings.verbose)
         self.start = perf_counter()
@@ -199,17 +204,21 @@ class _Run:
     def epoch(self, number: int) -> None:
         """Go through the data once."""
         problem = self.problem
-        self.meter = meter = Meter(problem.backend)
+        if self.position == 0:  # else the meter has come from a checkpoint
+            self.meter = Meter(problem.backend)
+        meter, begin, self.position = self.meter, self.position, 0
         first_step, stride = number * self.steps_per_epoch, self.batch * self.steps_at_once
         order = self._order(number) if self.coming is None else self.coming
         if self.fused_update is not None:
-            self.fused_update.begin_epoch(self.carry.optimizer_state, self.steps_per_epoch)
+            self.fused_update.begin_epoch(self.carry.optimizer_state, self.steps_per_epoch - begin // self.batch)
         with problem.backend.scope():
             with nullcontext() if self.fused is None else self.fused.epoch():
-                for start in range(0, self.samples, stride):
-                    index = order[start : min(start + stride, self.samples)]
-                    self._step(index)
-                    self._raise_if_bad(self.bar.step(index.shape[0], number, meter), first_step)
+                for start in range(begin, self.samples, stride):
+                    stop = min(start + stride, self.samples)
+                    self._step(order[start:stop])
+                    self._raise_if_bad(self.bar.step(stop - start, number, meter), first_step)
+                    if self.keeper is not None and self.keeper.due(self.steps_at_once):
+                        self.save(self.keeper, number, stop)
             # Before the read, which waits for the device: it still works on the steps.
             self.coming = self._order(number + 1) if number + 1 < self.settings.epochs else None
             self._raise_if_bad(meter.read(), first_step)
@@ -249,10 +258,19 @@ class _Run:
         self.meter.add(taken.value, taken.hits, targets, self.batch)
         return True
 
+    def save(self, keeper: Keeper, number: int, position: int, *, is_done: bool = False) -> None:
+        """Write a checkpoint of good parameters; end the run if that is why it was asked for."""
+        self._raise_if_bad(self.meter.read(), number * self.steps_per_epoch)
+        keeper.save(run_state(self, number, position, is_done=is_done), is_last=is_done or keeper.is_stopping)
+        if keeper.is_stopping and not is_done:
+            raise KeyboardInterrupt
+
     def judge_last_step(self, number: int) -> None:
         """Take the step after the last in vain: only its loss tells whether the last update spoilt the weights."""
         problem, meter = self.problem, Meter(self.problem.backend)
         with problem.backend.scope():
+            if self.last_index is None:  # the run was resumed after its last epoch
+                self.last_index = self._order(number)[(self.steps_per_epoch - 1) * self.batch : self.samples]
             _, *leavings = run_step(self.carry, self.last_index, problem, self.settings, self.optimizer)
         meter.add(*leavings)
         self._raise_if_bad(meter.read(), (number + 1) * self.steps_per_epoch)
@@ -309,7 +327,7 @@ def _on_epoch_end(callback: Callback, event: EpochEnd) -> bool | None:
         raise
 
 
-def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Outcome:
+def run_epochs(problem: Problem, settings: Settings, params: LinearParams, keeper: Keeper | None = None) -> Outcome:
     """Train for all epochs, or until a callback, Ctrl-C or a loss that is not finite ends it.
 
     Parameters
@@ -320,6 +338,8 @@ def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Ou
         How to train.
     params : LinearParams
         Where to start.
+    keeper : Keeper, optional
+        Has the checkpoint to go on from, and is given others.
 
     Returns
     -------
@@ -327,19 +347,25 @@ def run_epochs(problem: Problem, settings: Settings, params: LinearParams) -> Ou
         The parameters for the model, the history with its status, and where it diverged if it did.
     """
     with problem.backend.scope():
-        run = _Run(problem, settings, params)
+        run = _Run(problem, settings, params, keeper)
     for callback in settings.callbacks:
         callback.on_fit_start()
-    diverged_at, number = None, 0
+    if keeper is not None:
+        restore_run(run, keeper)
+    diverged_at, number = None, max(run.number - 1, 0)
     try:
-        for number in range(settings.epochs):
+        for number in range(run.number, 0 if run.is_done else settings.epochs):
             run.epoch(number)
             event = EpochEnd(number, run.good, run.history)
             # A list, not a generator: every callback sees every epoch, whoever asks to stop.
             if any([_on_epoch_end(callback, event) for callback in settings.callbacks]):  # noqa: C419
                 run.history.status = "stopped"
                 break
+            if keeper is not None and keeper.due(0):
+                run.save(keeper, number + 1, 0)
         run.judge_last_step(number)
+        if keeper is not None:
+            run.save(keeper, number + 1, 0, is_done=True)
     except KeyboardInterrupt:
         run.history.status = "interrupted"
         run.discard_bad_steps()

@@ -3,8 +3,10 @@
 
 __all__ = ["Meter"]
 
-from math import fsum, isfinite
-from typing import NamedTuple, final
+from collections.abc import Mapping
+from itertools import groupby
+from math import fsum, inf, isfinite
+from typing import Any, NamedTuple, final
 
 from softmax_xp.backend import Backend, to_host
 from softmax_xp.losses import Targets
@@ -27,7 +29,8 @@ class Meter:
 
     A step appends references to arrays that it made anyway: no reduction, no copy, no synchronisation. At a reading
     they are joined, moved to the host in one piece and summed there in float64, so the loss of an epoch is the mean
-    over its samples, whatever the batch sizes, and the first bad sample gives away the step that went wrong.
+    over its samples, whatever the batch sizes, and the first bad sample gives away the step that went wrong. The sums
+    of the steps are added exactly: readings, which a progress bar or a checkpoint makes now and then, change no bit.
 
     Parameters
     ----------
@@ -39,7 +42,8 @@ class Meter:
         self._backend = backend
         self._pending: list[_Batch] = []
         self._steps_read = 0
-        self._loss = self._weight = self._hits = self._counted = 0.0
+        # Exact sums, as few numbers that add up to each: so it does not matter when, and how often, they are read.
+        self._sums = {name: list[float]() for name in ("loss", "weight", "hits", "counted")}
 
     def add(self, value: Array, hits: Array, targets: Targets, batch_size: int | None = None) -> None:
         """Take the leavings of a step, or of several steps that have ``batch_size`` samples each."""
@@ -58,37 +62,51 @@ class Meter:
         if not pending:
             return None
         lengths = [length for batch in pending for length in _lengths(batch)]
-        values = self._joined([batch.value for batch in pending])
         hits = self._joined([batch.hits for batch in pending])
-        total = float(values.sum(dtype="float64"))  # host: one read for many steps
-        if not isfinite(total):
-            for step, start in enumerate(_starts(lengths)):
-                if not isfinite(float(values[start : start + lengths[step]].sum(dtype="float64"))):
-                    return self._steps_read + step
-        self._loss = fsum((self._loss, total))
+        losses = _step_sums(self._joined([batch.value for batch in pending]), lengths)
+        if not all(map(isfinite, losses)):
+            return self._steps_read + next(step for step, loss in enumerate(losses) if not isfinite(loss))
+        self._add("loss", losses)
         if pending[0].weight is None:
-            self._weight += len(values)
+            self._add("weight", [sum(lengths)])
         else:
-            self._weight += float(self._joined([batch.weight for batch in pending]).sum(dtype="float64"))
+            self._add("weight", _step_sums(self._joined([batch.weight for batch in pending]), lengths))
         if pending[0].sample_weight is None:
-            self._hits += float(hits.sum())
-            self._counted += len(values)
+            self._add("hits", [float(hits.sum())])
+            self._add("counted", [sum(lengths)])
         else:
-            counted = self._joined([batch.sample_weight for batch in pending]).astype("float64")
-            self._hits += float(counted[hits].sum())
-            self._counted += float(counted.sum())
+            counted = self._joined([batch.sample_weight for batch in pending])
+            self._add("hits", _step_sums(counted * hits, lengths))
+            self._add("counted", _step_sums(counted, lengths))
         self._steps_read += len(lengths)
         return None
+
+    def _add(self, name: str, numbers: list[float]) -> None:
+        """Add to one of the sums, exactly."""
+        self._sums[name] = _exact_sum([*self._sums[name], *numbers])
+
+    def _sum(self, name: str) -> float:
+        """Return one of the sums, rounded once."""
+        return self._sums[name][0] if self._sums[name] else 0.0
+
+    def state(self) -> dict[str, Any]:
+        """Return what was read, for a checkpoint; nothing may be pending."""
+        return {"steps_read": self._steps_read, **self._sums}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        self._steps_read = state["steps_read"]
+        self._sums = {name: list(state[name]) for name in self._sums}
 
     @property
     def loss(self) -> float:
         """Mean loss of what was read, in nats."""
-        return self._loss / self._weight if self._weight else 0.0
+        return self._sum("loss") / self._sum("weight") if self._sum("weight") else 0.0
 
     @property
     def accuracy(self) -> float:
         """Weighted share of hits in what was read."""
-        return self._hits / self._counted if self._counted else 0.0
+        return self._sum("hits") / self._sum("counted") if self._sum("counted") else 0.0
 
     def _joined(self, arrays: list[Array]) -> Array:
         """Join device arrays and read them."""
@@ -101,10 +119,25 @@ def _lengths(batch: _Batch) -> list[int]:
     return [min(batch.size, n_samples - start) for start in range(0, n_samples, batch.size)]
 
 
-def _starts(lengths: list[int]) -> list[int]:
-    """Return where each of some consecutive pieces begins."""
-    starts, position = [], 0
-    for length in lengths:
-        starts.append(position)
-        position += length
-    return starts
+def _step_sums(values: Any, lengths: list[int]) -> list[float]:
+    """Add up each of some consecutive pieces in float64, in an order that depends on its length alone."""
+    sums, start = list[float](), 0
+    for length, alike in groupby(lengths):
+        stop = start + length * len(list(alike))
+        sums += values[start:stop].astype("float64").reshape((-1, length)).sum(axis=1).tolist()
+        start = stop
+    return sums
+
+
+def _exact_sum(numbers: list[float]) -> list[float]:
+    """Return few numbers with the same sum, before any rounding; the first is that sum, rounded.
+
+    Each further one is what the ones before it leave, until nothing is left.
+    """
+    few = list[float]()
+    try:
+        while rest := fsum([*numbers, *(-number for number in few)]):
+            few.append(rest)
+    except OverflowError:
+        return [inf]
+    return few

@@ -33,6 +33,10 @@ class ProgressBar:
             tqdm = importlib.import_module("tqdm.auto").tqdm
             self._bar = tqdm(total=total, unit=" samples", unit_scale=True, dynamic_ncols=True)
 
+    def begin_at(self, n_samples: int) -> None:
+        """Count what an earlier run has done."""
+        self._pending += n_samples
+
     def step(self, n_samples: int, epoch: int, meter: Meter) -> int | None:
         """Count a step; once in a while read the meter and redraw. Returns what :meth:`Meter.read` returns."""
         if self._bar is None:

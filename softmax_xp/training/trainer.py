@@ -3,15 +3,18 @@
 
 __all__ = ["Trainer"]
 
+import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, fields
 from numbers import Integral
 from typing import Any, final
 
 from softmax_xp.backend import Backend
 from softmax_xp.data.order import initial_weight, philox
 from softmax_xp.errors import InvalidTypeError, InvalidValueError, SmallDataWarning, TrainingDivergedError
+from softmax_xp.kernels import find_kernel
 from softmax_xp.kernels.precision import check_compute, products
 from softmax_xp.losses import CrossEntropy, Loss
 from softmax_xp.model import SoftmaxModel
@@ -20,9 +23,13 @@ from softmax_xp.optimizers import SGD, Averaging, Clipping, Optimizer
 from softmax_xp.penalties import Penalty
 from softmax_xp.schedules import Constant, Schedule
 from softmax_xp.training.callbacks import Callback
+from softmax_xp.training.checkpoint import Checkpoint, as_checkpoint
+from softmax_xp.training.fingerprint import describe, describe_array, describe_data, describe_form, describe_place
 from softmax_xp.training.history import History
-from softmax_xp.training.loop import Outcome, Settings, run_epochs
+from softmax_xp.training.keeper import Keeper
+from softmax_xp.training.loop import Carry, Outcome, Settings, run_epochs
 from softmax_xp.training.problem import Problem, prepare_problem
+from softmax_xp.training.resume import known_records
 from softmax_xp.typing import LinearParams
 
 # Field -> what it must be, and an example for the message.
@@ -34,6 +41,8 @@ _PARTS: tuple[tuple[str, type, str], ...] = (
     ("clipping", Clipping, "ClipByGlobalNorm(1.0)"),
     ("averaging", Averaging, "ExponentialAverage()"),
 )
+# What may be another when a fit goes on; the dtype is that of the parameters.
+_FREE = ("checkpoint", "device", "dtype", "verbose")
 
 
 @final
@@ -87,6 +96,9 @@ class Trainer:
         gradients are added: the step is the same up to rounding. None is no budget.
     callbacks : sequence of Callback, default: ()
         Called after each epoch.
+    checkpoint : path-like or Checkpoint, optional
+        A folder in which the fit is saved as it goes, and from which it goes on if it has been there before: see
+        :class:`softmax_xp.Checkpoint`.
     verbose : bool, default: False
         Whether to show a progress bar.
 
@@ -133,6 +145,7 @@ class Trainer:
     initial_scale: float = 0.0
     memory_budget: int | None = None
     callbacks: Sequence[Callback] = ()
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -157,7 +170,8 @@ class Trainer:
             msg = f"`callbacks` must be a sequence of callbacks; got {self.callbacks!r}. Pass [{self.callbacks!r}]."
             raise InvalidTypeError(msg)
         check_memory_budget(self.memory_budget)
-        philox(self.seed)  # checks it
+        as_checkpoint(self.checkpoint)  # checks it
+        philox(self.seed)  # likewise
         check_compute(self.compute)
         if not 0.0 <= self.initial_scale < float("inf"):
             msg = f"`initial_scale` must be finite and >= 0; got {self.initial_scale}."
@@ -211,6 +225,8 @@ class Trainer:
             For values that make no sense.
         TrainingDivergedError
             When the loss stops being finite; it carries the model with the last good weights, and the history.
+        CheckpointError
+            When the checkpoint is that of another fit, damaged, or cannot be written.
         """
         problem = prepare_problem(
             X,
@@ -226,8 +242,9 @@ class Trainer:
             memory_budget=check_memory_budget(self.memory_budget),
         )
         self._check_batch(problem.shape[0])
-        with products(problem.backend, self.compute):
-            outcome = run_epochs(problem, self._settings(), self._initial(problem, initial))
+        settings, start = self._settings(), self._initial(problem, initial)
+        with products(problem.backend, self.compute), self._keeper(problem, settings, start, initial) as keeper:
+            outcome = run_epochs(problem, settings, start, keeper)
         model = SoftmaxModel(outcome.params, problem.classes, problem.standardization, self.loss.temperature)
         if outcome.diverged_at is not None:
             raise self._diverged(outcome, model)
@@ -248,6 +265,35 @@ class Trainer:
             self.callbacks,
             self.verbose,
         )
+
+    def _keeper(
+        self, problem: Problem, settings: Settings, start: LinearParams, initial: LinearParams | None
+    ) -> AbstractContextManager[Keeper | None]:
+        """Return what keeps the checkpoints."""
+        checkpoint = as_checkpoint(self.checkpoint)
+        if checkpoint is None:
+            return nullcontext(None)
+        backend, train, held_out = problem.backend, problem.train, problem.validation
+        with backend.scope():
+            begin = Carry.start(start, settings, self.optimizer)
+            fit = {
+                "kind": "minibatches",
+                "parameters": describe_form(begin.packed),
+                "classes": describe(problem.classes.tolist()),
+                **describe_data(train.X, train.targets, backend),
+                "initial": "zeros" if initial is None else describe_array(begin.packed),
+                **{
+                    field.name: describe(getattr(self, field.name)) for field in fields(self) if field.name not in _FREE
+                },
+            }
+            if held_out is not None:
+                described = describe_data(held_out.X, held_out.targets, backend)
+                fit |= {f"validation {name}": text for name, text in described.items()}
+        # Each rounds in its own way.
+        kernel = getattr(find_kernel("linear_steps", begin.packed), "__module__", None)
+        place = describe_place(backend, kernel=kernel)
+        known = known_records(begin.optimizer_state, begin.average_state)
+        return Keeper(checkpoint, fit=fit, place=place, known=known, backend=backend)
 
     def _check_batch(self, n_samples: int) -> None:
         """Look at a batch larger than the data."""

@@ -376,6 +376,38 @@ def test_ctrl_c_in_a_terminal(tmp_path):
     assert sx.load(tmp_path / "m", "cpu").params.weight.shape == (64, 10)
 
 
+def test_a_training_goes_on_from_its_checkpoint(run, folder, tmp_path, monkeypatch):
+    options = ("train", folder / "arrays.npz", *QUICK, "--quiet")
+    assert run(*options, "-o", tmp_path / "whole").exit_code == 0
+    if sys.platform != "win32":
+        # A cluster ends the job after the second epoch.
+        callback, original = sx.BestWeights, sx.BestWeights.on_epoch_end
+
+        def end(self, event):
+            original(self, event)
+            if event.epoch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(callback, "on_epoch_end", end)
+            result = run(*options, "--checkpoint", tmp_path / "c", "-o", tmp_path / "part")
+        assert result.exit_code == 130
+        assert "part holds the model of the last full step; the same command with --resume goes on" in result.stderr
+        refused = run(*options, "--checkpoint", tmp_path / "c", "-o", tmp_path / "part")
+        assert refused.exit_code == 2
+        assert "Pass --resume to go on from them" in refused.stderr
+    assert run(*options, "--checkpoint", tmp_path / "c", "--resume", "-o", tmp_path / "rest").exit_code == 0
+    whole, rest = (sx.load(tmp_path / name, "cpu").params for name in ("whole", "rest"))
+    np.testing.assert_array_equal(rest.weight, whole.weight)
+    np.testing.assert_array_equal(rest.bias, whole.bias)
+
+
+def test_resume_needs_a_folder(run, folder):
+    result = run("train", folder / "arrays.npz", *QUICK, "--resume")
+    assert result.exit_code == 2
+    assert "Pass --checkpoint FOLDER" in result.stderr
+
+
 def test_a_folder_of_shards_and_a_large_file_stay_on_the_disk(run, tmp_path, samples, monkeypatch):
     X, codes = samples
     shards = tmp_path / "shards"

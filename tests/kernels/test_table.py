@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from softmax_xp.errors import InvalidValueError
 from softmax_xp.kernels import KERNELS, enabled, find_kernel
 
 
@@ -28,3 +29,10 @@ def test_one_switch_turns_all_of_them_off(monkeypatch, value, expected):
 def test_what_is_not_in_the_table_has_no_kernel():
     assert find_kernel("softmax", np.empty(0)) is None
     assert find_kernel("softmax_cross_entropy", [1.0]) is None
+
+
+@pytest.mark.parametrize("value", ["2", "Numba", "off"])
+def test_a_choice_that_there_is_not_is_an_error(monkeypatch, value):
+    monkeypatch.setenv("SOFTMAX_XP_KERNELS", value)
+    with pytest.raises(InvalidValueError, match=rf"`SOFTMAX_XP_KERNELS` must be 0, 1 or numba; got '{value}'"):
+        find_kernel("softmax_cross_entropy", np.empty(0))

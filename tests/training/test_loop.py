@@ -261,8 +261,8 @@ def test_a_step_changes_none_of_its_arguments():
 def test_the_host_computes_what_comes_next_before_it_waits(monkeypatch, steps):
     """The next order, and the numbers of the next steps, are made while the device works on those before."""
     events = []
-    order, read, step = loop.epoch_order, loop.Meter.read, loop._Run._step
-    monkeypatch.setattr(loop, "epoch_order", lambda seed, number, n: events.append("order") or order(seed, number, n))
+    order, read, step = loop.row_order, loop.Meter.read, loop._Run._step
+    monkeypatch.setattr(loop, "row_order", lambda X, seed, number: events.append("order") or order(X, seed, number))
     monkeypatch.setattr(loop.Meter, "read", lambda meter: events.append("wait") or read(meter))
     monkeypatch.setattr(loop._Run, "_step", lambda run, index: events.append("steps") or step(run, index))
     if steps == "kernels":

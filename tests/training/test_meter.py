@@ -83,3 +83,37 @@ def test_without_any_weight_the_means_are_zero():
     meter.add(none, np.asarray([True]), Targets(np.zeros(1, dtype="int64"), None, none, none))
     assert meter.read() is None
     assert (meter.loss, meter.accuracy) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_bit_depends_on_when_the_sums_are_read(dtype):
+    rng = np.random.default_rng(7)
+    batches = [rng.lognormal(0, 5, size).astype(dtype) for size in [37] * 20 + [11]]
+    weights = [rng.uniform(0, 3, len(values)).astype(dtype) for values in batches]
+
+    def reading(groups, weighted):
+        meter, batch = Meter(backend_of(batches[0])), iter(zip(batches, weights, strict=True))
+        for size in groups:
+            for values, given in (next(batch) for _ in range(size)):
+                weight = given if weighted else None
+                meter.add(values, values > 1, Targets(np.zeros(len(values), dtype=int), None, weight, weight))
+            assert meter.read() is None
+            twin = Meter(backend_of(batches[0]))
+            twin.restore(meter.state())
+            meter = twin
+        return meter.loss, meter.accuracy
+
+    for weighted in (False, True):
+        once = reading([21], weighted)
+        assert reading([1] * 21, weighted) == reading([5, 1, 9, 6], weighted) == once
+        total = sum(map(np.longdouble, np.concatenate(batches)))
+        size = np.concatenate(weights).astype("longdouble").sum() if weighted else 20 * 37 + 11
+        np.testing.assert_allclose(once[0], float(total / size), rtol=1e-15)
+
+
+def test_a_sum_that_overflows_is_infinite_not_an_error():
+    meter = Meter(backend_of(VALUES[0]))
+    for _ in range(3):
+        meter.add(np.asarray([1e308]), np.asarray([True]), Targets(np.zeros(1, dtype=int)))
+    assert meter.read() is None
+    assert meter.loss == np.inf

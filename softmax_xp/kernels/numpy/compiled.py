@@ -11,8 +11,8 @@ the first cache:
 
 Memory traffic of a batch: its rows once, and for each eight rows the weights once and the gradient twice, both from the
 second cache. Weights and gradient lie class by class, (n_classes, n_features + 1), so that the inner loops run along
-the features. Eight rows with one class were the fastest of twelve such shapes on an AVX2 processor, where they reach
-about 70 and 65 of its 100 GFLOP/s in float32 from the caches.
+the features. Eight rows with one class were the fastest of twelve such shapes on an AVX2 processor: about 70 and 65
+GFLOP/s for the two products in float32, from the caches.
 
 Sums may be reassociated, for they could not be vectorised otherwise; infinities and NaN keep their meaning. The order
 of the sums follows from the sizes and the processor's vectors alone, so that two runs give the same bits.

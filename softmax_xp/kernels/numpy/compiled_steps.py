@@ -7,7 +7,6 @@ elementwise, and asks for nothing but one order for all of its arrays.
 
 __all__ = ["CompiledSteps", "make_linear_steps"]
 
-from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
@@ -16,8 +15,8 @@ from softmax_xp.kernels.numpy import linear_steps
 from softmax_xp.kernels.numpy.compiled import batch_gradient
 from softmax_xp.kernels.numpy.linear_steps import LinearSteps
 
-# Measured with 784 features at batch 50: half of the time with BLAS at 10 classes, four fifths at 32. From about 100 on
-# BLAS is as fast, and at large batches sooner, for it has two threads.
+# Measured with 784 features: at batch 50 half of the time with BLAS at 10 classes, four fifths at 32; at batch 512 as
+# long as BLAS at 32, and longer from 48 on.
 _MOST_CLASSES = 32
 
 
@@ -25,37 +24,7 @@ _MOST_CLASSES = 32
 class CompiledSteps(LinearSteps):
     """Steps of minibatch training; see :class:`softmax_xp.kernels.numpy.linear_steps.LinearSteps`."""
 
-    def run(
-        self,
-        packed: np.ndarray,
-        accumulators: tuple[np.ndarray, ...],
-        order: np.ndarray,
-        *,
-        batch_size: int,
-        scalars: Sequence[tuple[float, ...]],
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
-        """Take a step on each batch of the samples named in ``order``.
-
-        Parameters
-        ----------
-        packed : array of shape (n_features + 1, n_classes), or (n_features, n_classes) without a bias
-            The parameters. Not written to.
-        accumulators : tuple of arrays of the shape of ``packed``
-            The optimizer's. Not written to.
-        order : array of int, shape (samples,)
-            Row numbers.
-        batch_size : int
-            The last batch may be smaller.
-        scalars : sequence of tuples of float
-            The formula's numbers, for each step.
-
-        Returns
-        -------
-        tuple
-            As of :meth:`LinearSteps.run`; parameters and accumulators lie class by class.
-        """
-        by_class = tuple([np.asfortranarray(array) for array in accumulators])  # copies in the first run alone
-        return super().run(np.asfortranarray(packed), by_class, order, batch_size=batch_size, scalars=scalars)
+    arranged = staticmethod(np.asfortranarray)  # class by class
 
     def _loss_gradient(
         self,

@@ -14,7 +14,7 @@ longer than BLAS's own threads in the products, because each of the dozen calls 
 
 __all__ = ["LinearSteps", "make_linear_steps"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -25,8 +25,8 @@ from softmax_xp.kernels.numpy.update import update
 from softmax_xp.kernels.rules import FusedRule
 from softmax_xp.threads import single_threaded_products
 
-# Multiplications of a product. Below, waking BLAS's second thread takes longer than what it does: measured at batch 50
-# with 784 features and 10 classes, where one thread saves 10 of 130 us; at batch 128 two are as fast.
+# Multiplications of a product. Below, waking BLAS's second thread takes longer than what it does: at batch 50 with 784
+# features and 10 classes one thread saved 10 of 130 us.
 _SINGLE_THREADED = 600_000
 # Classes go on axis 0 up to here, as in softmax_xp.ops.linear.
 _CLASS_MAJOR_LIMIT = 48
@@ -68,6 +68,8 @@ class LinearSteps:
     """
 
     steps_at_once = 1
+    # How parameters and accumulators lie in memory: a function that copies them only if they lie otherwise.
+    arranged: Callable[[np.ndarray], np.ndarray] = staticmethod(np.ascontiguousarray)
 
     def __init__(
         self,
@@ -130,6 +132,7 @@ class LinearSteps:
         hits : array of bool, shape (samples,)
             Whether the likeliest class was the label.
         """
+        packed, accumulators = self.arranged(packed), tuple([self.arranged(array) for array in accumulators])
         if not self._sets:
             self._allocate(packed, accumulators)
         values, hits = np.empty(len(order), dtype=packed.dtype), np.empty(len(order), dtype=bool)
