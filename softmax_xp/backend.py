@@ -30,8 +30,9 @@ from array_api_compat import array_namespace as _find_namespace
 from array_api_compat import device as device_of
 from array_api_compat import is_array_api_obj
 
+from softmax_xp.blas import HostScope, blas_threads
 from softmax_xp.errors import DeviceMismatchError, InvalidTypeError, InvalidValueError
-from softmax_xp.threads import UNLIMITED, Limits, blas_threads, ordered_map, ordered_sum
+from softmax_xp.threads import UNLIMITED, Limits, ordered_map, ordered_sum
 from softmax_xp.typing import Array, Namespace
 
 
@@ -172,14 +173,13 @@ class Backend:
         return self.xp.float64 if self.capabilities.default_float == "float64" else dtype
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Make this device current, and silence NumPy's floating-point warnings.
+        """Make this device current, hold the number of BLAS's threads, and silence floating-point warnings.
 
-        CuPy puts new arrays on the current device, not on that of the operands. The warnings are silenced where the
-        caller looks for infinities and NaN itself.
+        CuPy puts new arrays on the current device, not on that of the operands. Callers look for NaN themselves.
         """
         silent = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         if not self.name.startswith("cuda"):
-            return silent  # small fits enter a scope so often that a stack would take a twentieth of their time
+            return HostScope(silent) if self.name == "cpu" else silent
         stack = ExitStack()
         stack.enter_context(silent)
         stack.enter_context(self.device)
@@ -203,7 +203,7 @@ class Backend:
         return ordered_sum(function, chunks, threads=self._threads(limits), lanes=lanes)
 
     def _threads(self, limits: Limits) -> int:
-        return min(blas_threads(), limits.at_once) if self.name == "cpu" else 1
+        return min(blas_threads(), limits.at_once) if self.name == "cpu" else 0
 
     def synchronise(self) -> None:
         """Wait until the device has finished."""

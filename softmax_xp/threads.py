@@ -4,8 +4,8 @@
 BLAS splits each matrix product over its threads and lets everything between two products run on one. With a thousand
 classes the exponentials in between are a fifth of a pass, and leave the other cores idle. So a pass gives each core
 chunks of its own, with products on one thread. Chunks are cut by size alone and their results taken in order: how many
-of them are worked on at once changes no bit of the result. (What is a single chunk is left to BLAS, whose own threads
-may change the last ones.)
+of them are worked on at once changes no bit of the result. (What is a single chunk is left to BLAS, the number of whose
+threads may change the last ones; see :mod:`softmax_xp.blas`.)
 
 A training step is left to BLAS: measured with one and with two threads, its products gain as much as they lose.
 """
@@ -14,25 +14,23 @@ __all__ = [
     "UNLIMITED",
     "Limits",
     "added",
-    "blas_threads",
     "lane_count",
     "ordered_map",
     "ordered_sum",
-    "single_threaded_products",
-    "thread_share",
 ]
 
-import importlib
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
-from functools import cache, reduce
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
+from functools import reduce
 from itertools import chain, islice
 from threading import Condition, Lock, Thread
 from typing import Any, NamedTuple, TypeVar
+
+from softmax_xp.blas import all_threads, let_go, limit_this_thread, single_threaded_products
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -51,95 +49,6 @@ class Limits(NamedTuple):
 UNLIMITED = Limits()
 
 
-class _Limit:
-    """The process's one limit on BLAS: how many asked for it, and the thread numbers before it."""
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.depth = 0
-        self.before: list[int] = []
-
-
-_LIMIT = _Limit()
-
-
-# How many threads a pass may use, where someone else has dealt out the cores.
-_SHARE: ContextVar[int | None] = ContextVar("softmax_xp_thread_share", default=None)
-
-
-@contextmanager
-def thread_share(threads: int) -> Iterator[None]:
-    """Let passes over the data use so many threads, whatever BLAS is set to: a worker of a cluster has its share.
-
-    Parameters
-    ----------
-    threads : int
-        At least 1.
-    """
-    token = _SHARE.set(threads)
-    try:
-        yield
-    finally:
-        _SHARE.reset(token)
-
-
-@cache
-def _controller() -> Any:
-    """Look for the loaded BLAS libraries once: the search takes milliseconds."""
-    return importlib.import_module("threadpoolctl").ThreadpoolController().select(user_api="blas")
-
-
-def blas_threads() -> int:
-    """Return how many threads a matrix product may use now.
-
-    Returns
-    -------
-    int
-        At least 1; what :func:`thread_share`, ``OMP_NUM_THREADS``, threadpoolctl or the number of cores say.
-    """
-    share = _SHARE.get()  # host: a number of this process
-    if share is not None:
-        return share
-    return max((library.num_threads for library in _controller().lib_controllers), default=1)
-
-
-@contextmanager
-def single_threaded_products() -> Iterator[None]:
-    """Let each matrix product use one thread, for the whole process, until the last such context ends.
-
-    The limit belongs to the process, and fits may run in several threads at once: whoever comes first sets it and
-    whoever leaves last restores it.
-    """
-    with _LIMIT.lock:
-        _LIMIT.depth += 1
-        if _LIMIT.depth == 1:
-            _LIMIT.before = [library.num_threads for library in _controller().lib_controllers]
-            _limit_this_thread()
-    try:
-        yield
-    finally:
-        with _LIMIT.lock:
-            _LIMIT.depth -= 1
-            if _LIMIT.depth == 0:
-                for library, n_threads in zip(_controller().lib_controllers, _LIMIT.before, strict=True):
-                    _disown(library)
-                    library.set_num_threads(n_threads)
-                    _disown(library)
-
-
-def _limit_this_thread() -> None:
-    """Hold BLAS to one thread: the process where its pool is shared, this thread where OpenMP keeps one for each."""
-    for library in _controller().lib_controllers:
-        library.set_num_threads(1)
-
-
-def _disown(library: Any) -> None:
-    """Let any thread set the limit. Newer threadpoolctl gives it to the first that sets it, and ignores all others."""
-    clear = getattr(library, "clear_controlling_thread", None)
-    if clear is not None:
-        clear(force=True)
-
-
 def ordered_map(function: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int) -> Iterator[_Result]:
     """Yield ``function(item)`` in the order of the items, computed by several threads.
 
@@ -151,7 +60,7 @@ def ordered_map(function: Callable[[_Item], _Result], items: Iterable[_Item], *,
         Taken as they are needed, a few ahead: results wait only for those before them. Those of other processes, see
         :mod:`softmax_xp.objectives.remote`, are computed there.
     threads : int
-        How many items to work on at once; 1 computes in the calling thread.
+        How many items to work on at once; 1 computes in the calling thread, 0 does so without a word to BLAS.
 
     Yields
     ------
@@ -159,16 +68,19 @@ def ordered_map(function: Callable[[_Item], _Result], items: Iterable[_Item], *,
         The results.
     """
     if hasattr(items, "results_of"):
-        yield from items.results_of(function)
+        with let_go():  # the workers may be threads of this process
+            results = list(items.results_of(function))
+        yield from results
         return
     iterator = iter(items)
     first = list(islice(iterator, 2))
     if threads < 2 or len(first) < 2:
-        yield from map(function, chain(first, iterator))
+        with _products(threads, len(first)):
+            yield from map(function, chain(first, iterator))
         return
     iterator = chain(first, iterator)
     # A pool for each pass costs a tenth of a millisecond, and none is left behind for a forked child to wait for.
-    with single_threaded_products(), ThreadPoolExecutor(threads, initializer=_limit_this_thread) as pool:
+    with single_threaded_products(), ThreadPoolExecutor(threads, initializer=limit_this_thread) as pool:
         waiting: deque[Future[_Result]] = deque()
         for item in islice(iterator, 2 * threads):
             # NumPy's error state is a context variable, which a pool's threads do not inherit.
@@ -177,6 +89,13 @@ def ordered_map(function: Callable[[_Item], _Result], items: Iterable[_Item], *,
             yield waiting.popleft().result()
             for item in islice(iterator, 1):
                 waiting.append(pool.submit(copy_context().run, function, item))
+
+
+def _products(threads: int, n_items: int) -> AbstractContextManager[Any]:
+    """Return the context in which several items are computed, or the only one."""
+    if threads == 0:
+        return nullcontext()
+    return single_threaded_products() if n_items > 1 else all_threads()
 
 
 def lane_count(n_bytes: int) -> int:
@@ -201,7 +120,7 @@ def ordered_sum(
     items : iterable
         At least one; each is taken when a thread is free. Those of other processes are summed there.
     threads : int
-        How many items to work on at once; the calling thread is one of them.
+        How many items to work on at once; the calling thread is one of them. 0 is 1 without a word to BLAS.
     lanes : int, optional
         The most partial sums, where memory has no room for as many as :func:`lane_count` says.
 
@@ -217,25 +136,25 @@ def ordered_sum(
     (45, None, '0819234567')
     """
     if hasattr(items, "sum_of"):
-        return tuple(items.sum_of(function))
+        with let_go():  # the workers may be threads of this process
+            return tuple(items.sum_of(function))
     iterator = iter(items)
     first = list(islice(iterator, 2))
-    alone = threads < 2 or len(first) < 2
     shared = _SharedSum(function, chain(first, iterator), lanes)
-    if alone:
-        shared.work()
-    else:
-        with single_threaded_products():
-            # Threads of one call only: none is left behind for a forked child to wait for. NumPy's error state is a
-            # context variable, which threads do not inherit.
-            others = [Thread(target=copy_context().run, args=(shared.work,), daemon=True) for _ in range(threads - 1)]
+    with _products(threads, len(first)):
+        # Threads of one call only: none is left behind for a forked child to wait for. NumPy's error state is a context
+        # variable, which threads do not inherit.
+        others = [
+            Thread(target=copy_context().run, args=(shared.help,), daemon=True)
+            for _ in range(threads - 1 if len(first) > 1 else 0)
+        ]
+        for thread in others:
+            thread.start()
+        try:
+            shared.work()
+        finally:  # after Ctrl-C the others finish the item that they are at
             for thread in others:
-                thread.start()
-            try:
-                shared.work()
-            finally:  # after Ctrl-C the others finish the item that they are at
-                for thread in others:
-                    thread.join()
+                thread.join()
     if shared.error is not None:
         raise shared.error
     return reduce(added, [term for term in shared.sums if term is not None])
@@ -274,6 +193,11 @@ class _SharedSum:
         self.added: list[int] = []
         self.error: BaseException | None = None
         self.stopped = False
+
+    def help(self) -> None:
+        """Do a part of the work, in a thread of its own."""
+        limit_this_thread()
+        self.work()
 
     def work(self) -> None:
         """Take items until there is none left; never raises, but for Ctrl-C in the main thread."""

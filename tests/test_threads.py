@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Chunks on several threads, and BLAS held to one meanwhile."""
 
-from threading import Barrier, Event, Thread, get_ident
+from threading import Barrier, Event, get_ident
 
 import numpy as np
 import pytest
@@ -9,7 +9,8 @@ from threadpoolctl import threadpool_limits
 
 import softmax_xp as sx
 from softmax_xp import threads as module
-from softmax_xp.threads import added, blas_threads, ordered_map, ordered_sum, single_threaded_products
+from softmax_xp.blas import blas_threads
+from softmax_xp.threads import added, ordered_map, ordered_sum
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -66,29 +67,6 @@ def test_the_error_state_of_the_caller_holds_in_the_threads():
     with np.errstate(divide="ignore"):
         results = list(ordered_map(lambda item: np.float64(1.0) / item, [np.float64(0.0)] * 4, threads=2))
     assert results == [np.inf] * 4
-
-
-def test_blas_is_held_to_one_thread_until_the_last_context_ends():
-    with threadpool_limits(2, user_api="blas"):
-        if blas_threads() != 2:
-            pytest.skip("this BLAS does not take two threads")
-        inner_is_open, outer_may_close, inner_may_close = Event(), Event(), Event()
-
-        def inner():
-            with single_threaded_products():
-                inner_is_open.set()
-                assert inner_may_close.wait(10)
-
-        thread = Thread(target=inner)
-        with single_threaded_products():
-            assert blas_threads() == 1
-            thread.start()
-            assert inner_is_open.wait(10)
-        outer_may_close.set()
-        assert blas_threads() == 1
-        inner_may_close.set()
-        thread.join(10)
-        assert blas_threads() == 2
 
 
 def test_the_number_of_threads_changes_no_bit():

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from softmax_xp.backend import array_namespace
+from softmax_xp.blas import single_threaded_products
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.estimators.convex_fit import fit_convex
 from softmax_xp.estimators.folds import Folds, fold_targets
@@ -26,7 +27,6 @@ from softmax_xp.estimators.stacked_path import StackedPath
 from softmax_xp.objectives.stacked import StackedObjective
 from softmax_xp.solvers import Certificate, Status
 from softmax_xp.solvers.stacked import HeadSolution
-from softmax_xp.threads import single_threaded_products
 from softmax_xp.typing import LinearParams
 
 # Stacks are solved by this method; more features than this make its dense metric too expensive.

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from sklearn.exceptions import ConvergenceWarning
 
+from softmax_xp.blas import let_go
 from softmax_xp.errors import InvalidTypeError, SoftmaxXPWarning
 from softmax_xp.estimators.settings import FitSettings
 from softmax_xp.solvers import Status
@@ -49,7 +50,9 @@ def as_shown(settings: FitSettings) -> Show:
     def show(row: Mapping[str, float]) -> bool:
         if settings.verbose:
             print("  ".join(f"{name} {value:.6g}" for name, value in row.items()))  # noqa: T201 - `verbose` asks for it
-        # A list: every callback sees every row, whoever asks to stop.
-        return any([bool(function(row)) for function in functions])  # noqa: C419
+        # A list: every callback sees every row, whoever asks to stop. It may wait for other threads.
+        with let_go():
+            answers = [bool(function(row)) for function in functions]
+        return any(answers)
 
     return show

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+from softmax_xp.blas import single_threaded_products, thread_share
 from softmax_xp.objectives.cuts import Cuts, chunks_here
-from softmax_xp.threads import single_threaded_products, thread_share
 
 if TYPE_CHECKING:
     from softmax_xp.losses.contract import Targets

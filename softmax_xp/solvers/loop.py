@@ -11,6 +11,7 @@ from math import inf, isfinite, nan
 from typing import Any, TypeAlias, final
 
 from softmax_xp.backend import array_namespace, backend_of
+from softmax_xp.blas import give_way
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.solvers.contract import Certificate, Certified, Evaluation, Keeper, Objective, Solver
 from softmax_xp.typing import Array
@@ -262,6 +263,7 @@ class _Run:
         kept: dict[str, Any] | None = None
         try:
             while status is None:
+                give_way()
                 if self.keeper is not None:
                     kept = self._keep(self.keeper)
                 status = rule.status(self.state.evaluation)

@@ -16,6 +16,7 @@ from math import inf, isfinite
 from typing import Any, NamedTuple, final
 
 from softmax_xp.backend import array_namespace, to_host
+from softmax_xp.blas import give_way
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.solvers.contract import Certificate
 from softmax_xp.solvers.loop import Status
@@ -110,6 +111,7 @@ class StackedNewton:
         run.check()
         iteration = 0
         while True:
+            give_way()
             run.leave(run.ended(is_last=iteration == max_iter), iteration)
             if not run.heads:
                 return run.solutions()

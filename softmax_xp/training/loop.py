@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from softmax_xp.backend import scalar
+from softmax_xp.blas import give_way, let_go
 from softmax_xp.data.shuffled import row_order
 from softmax_xp.losses.contract import Targets, take_targets
 from softmax_xp.objectives.penalised import penalised_gradient
@@ -214,6 +215,7 @@ class _Run:
         with problem.backend.scope():
             with nullcontext() if self.fused is None else self.fused.epoch():
                 for start in range(begin, self.samples, stride):
+                    give_way()
                     stop = min(start + stride, self.samples)
                     self._step(order[start:stop])
                     self._raise_if_bad(self.bar.step(stop - start, number, meter), first_step)
@@ -357,8 +359,10 @@ def run_epochs(problem: Problem, settings: Settings, params: LinearParams, keepe
         for number in range(run.number, 0 if run.is_done else settings.epochs):
             run.epoch(number)
             event = EpochEnd(number, run.good, run.history)
-            # A list, not a generator: every callback sees every epoch, whoever asks to stop.
-            if any([_on_epoch_end(callback, event) for callback in settings.callbacks]):  # noqa: C419
+            # A list: every callback sees every epoch, whoever asks to stop. It may wait for other threads.
+            with let_go():
+                answers = [_on_epoch_end(callback, event) for callback in settings.callbacks]
+            if any(answers):
                 run.history.status = "stopped"
                 break
             if keeper is not None and keeper.due(0):

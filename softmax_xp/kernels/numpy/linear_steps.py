@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from softmax_xp.blas import single_threaded_products
 from softmax_xp.kernels.numpy.softmax_cross_entropy import softmax_cross_entropy
 from softmax_xp.kernels.numpy.update import update
 from softmax_xp.kernels.rules import FusedRule
-from softmax_xp.threads import single_threaded_products
 
 # Multiplications of a product. Below, waking BLAS's second thread takes longer than what it does: at batch 50 with 784
 # features and 10 classes one thread saved 10 of 130 us.
@@ -92,7 +92,7 @@ class LinearSteps:
         self._scratch: tuple[np.ndarray, np.ndarray] = (np.empty(0), np.empty(0))
         self._workspaces: dict[int, _Workspace] = {}
 
-    def epoch(self, batch_size: int) -> AbstractContextManager[None]:
+    def epoch(self, batch_size: int) -> AbstractContextManager[Any]:
         """Return a context for many steps: one in which small products stay on one thread."""
         products = batch_size * self.X.shape[1] * self.n_classes
         return single_threaded_products() if products <= _SINGLE_THREADED else nullcontext()
