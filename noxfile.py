@@ -124,7 +124,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def notebooks(session: nox.Session) -> None:
     """Execute the notebooks on copies, and fail where a cell fails."""
-    install(session, "notebooks", extras="[arrow]")
+    install(session, "notebooks", extras="[arrow,dask]")
     copies = Path(session.create_tmp()) / "notebooks"
     shutil.rmtree(copies, ignore_errors=True)
     shutil.copytree("notebooks", copies, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))

@@ -23,12 +23,12 @@ import numpy as np
 
 from benchmarks.report import Line, Table, milliseconds
 from softmax_xp.backend import backend_of
+from softmax_xp.blas import single_threaded_products, thread_share
 from softmax_xp.data.npy_source import open_npy
 from softmax_xp.data.streamed import StreamedRows
 from softmax_xp.distributed import on_cluster
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
-from softmax_xp.threads import single_threaded_products, thread_share
 from softmax_xp.typing import LinearParams
 
 FEATURES, CLASSES, WORKERS = 256, 20, 2

@@ -213,7 +213,7 @@ _HELD: ContextVar[_Hold | None] = ContextVar("softmax_xp_held_mode", default=Non
 
 def _held() -> _Hold | None:
     """Return what this thread's computation holds; nothing of a parent from which this process was forked."""
-    hold = _HELD.get()
+    hold = _HELD.get()  # host: of this thread
     return hold if hold is not None and hold.state is _STATE else None
 
 
@@ -229,7 +229,7 @@ class _Holding:
     def __enter__(self) -> Self:
         hold = _held()
         if hold is None or hold.mode is None:
-            self.outer, self.goes_over = _HELD.get(), False
+            self.outer, self.goes_over = _HELD.get(), False  # host: of this thread
             self.hold = _Hold(self.mode)
             _HELD.set(self.hold)
         elif self.mode == "one" and hold.mode == "all" and hold.thread == get_ident():

@@ -20,9 +20,10 @@ from softmax_xp.backend import (
     scalars,
     to_host,
 )
+from softmax_xp.blas import blas_threads
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import DeviceMismatchError, InvalidTypeError, InvalidValueError
-from softmax_xp.threads import Limits, blas_threads
+from softmax_xp.threads import Limits
 
 
 @pytest.fixture

@@ -5,12 +5,22 @@ Each check reads one truth value back from the device. Only when it is false doe
 slower search find out where the fault lies.
 """
 
-__all__ = ["check_lengths", "check_matrix", "check_sample_weight", "check_soft_targets"]
+__all__ = [
+    "check_lengths",
+    "check_matrix",
+    "check_sample_weight",
+    "check_soft_targets",
+    "check_width",
+    "refuse_masked",
+]
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
-from softmax_xp.backend import array_namespace
+import numpy as np
+
+from softmax_xp.backend import array_namespace, scalar
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array, Namespace
 
@@ -67,6 +77,67 @@ def check_matrix(X: Array, name: str = "X") -> None:
         finite = chunk_is_finite if finite is None else xp.logical_and(finite, chunk_is_finite)
     if not bool(finite):  # the one host read of this check
         _raise_not_finite(X, name, xp)
+
+
+def refuse_masked(array: Any, name: str) -> None:
+    """Refuse a masked array: what lies under its mask would count.
+
+    Parameters
+    ----------
+    array : object
+        As the user passed it.
+    name : str
+        What to call it in messages.
+
+    Raises
+    ------
+    InvalidValueError
+        If a value is masked.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> refuse_masked(np.ma.masked_array([1.0, 2.0], mask=[False, True]), "y")
+    Traceback (most recent call last):
+    ...
+    softmax_xp.errors.InvalidValueError: `y` must have no masked value; got 1 of them. ...
+    """
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        count = int(np.ma.getmaskarray(array).sum())
+        msg = f"`{name}` must have no masked value; got {count} of them. Fill them in, or leave these samples out."
+        raise InvalidValueError(msg)
+
+
+def check_width(matrix: Array, dtype_name: str, name: str = "X") -> None:
+    """Refuse values that are finite in float64 and not in float32, where that is what a fit computes in.
+
+    Parameters
+    ----------
+    matrix : array or sparse array of shape (n_samples, n_features)
+        Checked by :func:`check_matrix`.
+    dtype_name : str
+        The float of the computation.
+    name : str, default="X"
+        What to call it in messages.
+
+    Raises
+    ------
+    InvalidValueError
+        If a value does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_width(np.asarray([[1e39]]), "float64")
+    """
+    values = matrix.data if "toarray" in dir(matrix) else matrix
+    xp = array_namespace(values)
+    if dtype_name != "float32" or values.dtype != getattr(xp, "float64", None) or values.shape[0] == 0:
+        return
+    largest = max(scalar(xp.max(values)), -scalar(xp.min(values)))
+    if largest > float(np.finfo(np.float32).max):
+        msg = f"`{name}` must fit float32; got a value of size {largest:g}. Scale it, or pass dtype='float64'."
+        raise InvalidValueError(msg)
 
 
 def check_lengths(X: Array, y: Array, *, name: str = "y") -> None:

@@ -16,12 +16,13 @@ from softmax_xp.data.open_source import source_and_labels
 from softmax_xp.data.rows import place_of, select_rows, take_rows
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.data.streamed import stream_matrix
+from softmax_xp.data.validation import check_width
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.estimators.settings import AUTO, FitSettings
 from softmax_xp.estimators.streamed_input import check_source_features, in_memory
 from softmax_xp.estimators.targets import Targeted, read_class_weight, read_sample_weight, read_targets
-from softmax_xp.estimators.validation import as_matrix, check_features, check_width, put_rows
+from softmax_xp.estimators.validation import as_matrix, check_features, put_rows
 from softmax_xp.losses import CrossEntropy, Logistic
 from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total, take_targets
 from softmax_xp.objectives import LinearObjective

@@ -13,9 +13,9 @@ from sklearn.exceptions import DataConversionWarning
 
 from softmax_xp.backend import array_namespace, as_array, to_host
 from softmax_xp.data.labels import encode_labels
-from softmax_xp.data.validation import check_lengths, check_sample_weight, check_soft_targets
+from softmax_xp.data.validation import check_lengths, check_sample_weight, check_soft_targets, refuse_masked
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
-from softmax_xp.estimators.validation import as_numbers, refuse_masked, without_graph
+from softmax_xp.estimators.validation import as_numbers, without_graph
 from softmax_xp.typing import Array
 
 

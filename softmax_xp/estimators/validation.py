@@ -11,9 +11,7 @@ __all__ = [
     "check_features",
     "check_fitted",
     "check_same_place",
-    "check_width",
     "put_rows",
-    "refuse_masked",
     "without_graph",
 ]
 
@@ -25,11 +23,11 @@ from sklearn import get_config
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import validate_data
 
-from softmax_xp.backend import Backend, array_namespace, as_array, backend_of, scalar
+from softmax_xp.backend import Backend, array_namespace, as_array, backend_of
 from softmax_xp.data.rows import place_of
 from softmax_xp.data.sparse import is_sparse
 from softmax_xp.data.sparse_input import as_rows, as_sparse
-from softmax_xp.data.validation import check_matrix
+from softmax_xp.data.validation import check_matrix, refuse_masked
 from softmax_xp.errors import InvalidTypeError, InvalidValueError, SoftmaxXPError
 from softmax_xp.typing import Array
 
@@ -96,14 +94,6 @@ def as_matrix(X: Any, name: str = "X") -> Array:
 def without_graph(array: Array) -> Array:
     """Return an array that PyTorch does not follow: a fit on embeddings that want gradients would keep every pass."""
     return array.detach() if getattr(array, "requires_grad", False) else array
-
-
-def refuse_masked(array: Any, name: str) -> None:
-    """Refuse a masked array: what lies under its mask would count."""
-    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
-        count = int(np.ma.getmaskarray(array).sum())
-        msg = f"`{name}` must have no masked value; got {count} of them. Fill them in, or leave these samples out."
-        raise InvalidValueError(msg)
 
 
 def put_rows(matrix: Array, backend: Backend, dtype: Any) -> Array:
@@ -206,18 +196,6 @@ def check_features(estimator: Any, X: Any, matrix: Array, *, reset: bool) -> Non
         raise InvalidValueError(str(error)) from None
     except TypeError as error:
         raise InvalidTypeError(str(error)) from None
-
-
-def check_width(matrix: Array, dtype_name: str, name: str = "X") -> None:
-    """Refuse values that are finite in float64 and not in float32, where that is what the fit computes in."""
-    values = matrix.data if is_sparse(matrix) else matrix
-    xp = array_namespace(values)
-    if dtype_name != "float32" or values.dtype != getattr(xp, "float64", None) or values.shape[0] == 0:
-        return
-    largest = max(scalar(xp.max(values)), -scalar(xp.min(values)))
-    if largest > float(np.finfo(np.float32).max):
-        msg = f"`{name}` must fit float32; got a value of size {largest:g}. Scale it, or pass dtype='float64'."
-        raise InvalidValueError(msg)
 
 
 def check_same_place(estimator: Any, matrix: Array, method: str) -> None:

@@ -12,7 +12,14 @@ from softmax_xp.data.open_source import source_and_labels
 from softmax_xp.data.rows import place_of
 from softmax_xp.data.standardize import Standardization, fit_standardization
 from softmax_xp.data.streamed import is_streamed, stream_matrix
-from softmax_xp.data.validation import check_lengths, check_matrix, check_sample_weight, check_soft_targets
+from softmax_xp.data.validation import (
+    check_lengths,
+    check_matrix,
+    check_sample_weight,
+    check_soft_targets,
+    check_width,
+    refuse_masked,
+)
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.losses import Loss, Targets
@@ -106,6 +113,8 @@ def prepare_problem(
 
     def objective(X: Array, codes: Any, weight: Any, penalty: Penalty | None) -> LinearObjective:
         targets = _targets(loss, backend, codes, weight, X.shape[0], len(classes), float_dtype)
+        if not is_streamed(X):  # whose rows are checked as they come
+            check_width(X, dtype_name)
         rows = stream_matrix(X.source, backend, dtype_name) if is_streamed(X) else backend.put(X)
         return LinearObjective(rows, targets, loss, penalty, float_dtype, transform, memory_budget)
 
@@ -132,13 +141,19 @@ def _as_matrix(X: Any, name: str) -> Array:
     if "toarray" in dir(X):  # SciPy's and CuPy's sparse arrays, which NumPy would wrap as one object
         msg = f"`{name}` must be dense; got {type(X).__name__}. Pass {name}.toarray() if it fits in memory."
         raise InvalidTypeError(msg)
-    X = as_array(X)
-    check_matrix(X, name)
-    return X
+    refuse_masked(X, name)
+    try:
+        matrix = as_array(X)
+    except ValueError as error:  # rows of different lengths
+        msg = f"`{name}` must have shape (n_samples, n_features); got {type(X).__name__}: {error}"
+        raise InvalidValueError(msg) from None
+    check_matrix(matrix, name)
+    return matrix
 
 
 def _encode(y: Any, X: Array, classes: Any, loss: Loss) -> tuple[Any, Any]:
     """Return class numbers on the host, or soft targets as they came, and the classes."""
+    refuse_masked(y, "y")
     nested = isinstance(y, list | tuple) and len(y) > 0 and isinstance(y[0], list | tuple)
     # As they are: NumPy would turn the numbers of a mixed list into strings.
     if isinstance(y, list | tuple) and not nested:
@@ -165,6 +180,7 @@ def _targets(
 ) -> Targets:
     """Move labels and weights to the device and let the loss prepare them."""
     if weight is not None:
+        refuse_masked(weight, "sample_weight")
         weight = as_array(weight)
         check_sample_weight(weight, n_samples)
         weight = backend.put(weight, dtype)

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from softmax_xp.data import validation
-from softmax_xp.data.validation import check_lengths, check_matrix, check_sample_weight, check_soft_targets
+from softmax_xp.data.validation import (
+    check_lengths,
+    check_matrix,
+    check_sample_weight,
+    check_soft_targets,
+    check_width,
+    refuse_masked,
+)
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
+
+SOME = np.asarray([[1.0, 2.0], [3.0, 4.5]])
 
 
 @pytest.fixture
@@ -180,3 +189,20 @@ def test_soft_targets_of_another_shape_are_refused(backend, shape):
 def test_soft_targets_must_be_floats(backend):
     with pytest.raises(InvalidTypeError, match="must hold floats; got dtype .*int64"):
         check_soft_targets(backend.asarray(np.eye(3, dtype=np.int64)), 3)
+
+
+def test_the_narrow_float_must_hold_the_values(backend):
+    check_width(backend.asarray(SOME), "float32")
+    for value in (1e39, -1e39):
+        huge = backend.asarray(np.where(SOME == 3.0, value, SOME))
+        check_width(huge, "float64")
+        with pytest.raises(InvalidValueError, match=r"must fit float32; got a value of size 1e\+39"):
+            check_width(huge, "float32")
+    check_width(backend.asarray(SOME.astype("float32")), "float32")
+
+
+def test_what_is_masked_is_refused_and_a_mask_of_nothing_is_not():
+    refuse_masked(np.ma.masked_array(SOME), "X")
+    refuse_masked([1.0], "X")
+    with pytest.raises(InvalidValueError, match=r"`X` must have no masked value; got 1 of them\."):
+        refuse_masked(np.ma.masked_array(SOME, mask=SOME == 3.0), "X")

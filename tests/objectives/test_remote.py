@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from softmax_xp.backend import backend_of
+from softmax_xp.blas import blas_threads
 from softmax_xp.data.source import ArraySource
 from softmax_xp.data.streamed import StreamedRows
 from softmax_xp.losses import CrossEntropy
 from softmax_xp.objectives import LinearObjective
 from softmax_xp.objectives.remote import RemoteChunks, joined
-from softmax_xp.threads import blas_threads
 
 X = np.random.default_rng(0).standard_normal((3000, 50))
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from softmax_xp.blas import blas_threads
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.ops import linear
 from softmax_xp.solvers import LBFGS, SOLVERS, Certificate, NewtonCholesky, Status, minimise
-from softmax_xp.threads import blas_threads
 from tests.backends import load
 from tests.objectives.convex_reference import Problem, make
 from tests.solvers.toy import Quadratic, Scripted
