@@ -7,11 +7,17 @@ among themselves. Each epoch reads each block once. A batch is drawn from the ra
 rows: where neighbouring rows are alike, as in files sorted by class, it is as mixed as a sample of 64 blocks.
 
 Data that fit in one window are shuffled as data in memory are, and give the same model.
+
+Where reading is slow, from a disk or through a decoder, a thread reads the next window while this one is trained on;
+what the system's cache holds is read by the thread that computes, see :mod:`softmax_xp.data.streamed`.
 """
 
-__all__ = ["BlockCache", "batch_of", "row_order"]
+__all__ = ["BlockCache", "announce_epoch", "batch_of", "row_order"]
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
+from time import perf_counter
 from typing import Any, final
 
 import numpy as np
@@ -20,7 +26,7 @@ from numpy.typing import NDArray
 from softmax_xp.backend import to_host
 from softmax_xp.data.order import epoch_order, philox
 from softmax_xp.data.rows import take_rows
-from softmax_xp.data.streamed import StreamedRows, is_streamed
+from softmax_xp.data.streamed import StreamedRows, is_slow_read, is_streamed
 from softmax_xp.typing import Array
 
 # Of a block, and how many of them make a window.
@@ -47,20 +53,46 @@ def row_order(X: Any, seed: int, epoch: int) -> NDArray[np.int64]:
         A permutation of ``0 .. n_samples - 1``; of a streamed ``X`` one within windows.
     """
     n_samples = X.shape[0]
-    block = _block_rows(X) if is_streamed(X) else n_samples
-    if n_samples <= block * _BLOCKS:
+    if not _has_windows(X):
         return epoch_order(seed, epoch, n_samples)
-    random = philox(seed, _FIRST_STREAM + epoch)
-    blocks = random.permutation(-(-n_samples // block))
+    random, windows = _windows(X, seed, epoch)
     order = np.empty(n_samples, dtype=np.int64)
-    filled = 0
-    for first in range(0, blocks.shape[0], _BLOCKS):
-        starts = block * blocks[first : first + _BLOCKS, None]
-        rows = (starts + np.arange(block)).reshape(-1)
+    filled, block = 0, _block_rows(X)
+    for blocks in windows:
+        rows = (block * blocks[:, None] + np.arange(block)).reshape(-1)
         rows = rows[rows < n_samples]
         order[filled : filled + rows.shape[0]] = random.permutation(rows)
         filled += rows.shape[0]
     return order
+
+
+def _has_windows(X: Any) -> bool:
+    """Tell whether rows are shuffled in windows."""
+    return is_streamed(X) and X.shape[0] > _block_rows(X) * _BLOCKS
+
+
+def _windows(X: StreamedRows, seed: int, epoch: int) -> tuple[np.random.Generator, list[NDArray[np.int64]]]:
+    """Return the blocks of each window of an epoch, and the generator that will shuffle their rows."""
+    random = philox(seed, _FIRST_STREAM + epoch)
+    blocks = random.permutation(-(-X.shape[0] // _block_rows(X)))
+    return random, [blocks[first : first + _BLOCKS] for first in range(0, blocks.shape[0], _BLOCKS)]
+
+
+def announce_epoch(X: Any, seed: int, epoch: int) -> None:
+    """Say which order :func:`batch_of` will be asked for next, so that storage can be read ahead.
+
+    Parameters
+    ----------
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
+        The samples. Nothing happens for those in memory.
+    seed : int
+        Of the fit.
+    epoch : int
+        Counted from 0; that after the one announced before, or a first one.
+    """
+    if _has_windows(X):
+        X.cache = X.cache or BlockCache(X)
+        X.cache.announce(_windows(X, seed, epoch)[1])
 
 
 def batch_of(X: Any, index: Array) -> Any:
@@ -98,6 +130,13 @@ class BlockCache:
     def __init__(self, rows: StreamedRows) -> None:
         self.rows, self.block = rows, _block_rows(rows)
         self.blocks: dict[int, NDArray[Any]] = {}  # the one that was used longest ago comes first
+        self.windows: deque[frozenset[int]] = deque()  # the one that is being used, and those that come
+        self.coming: dict[int, Future[NDArray[Any]]] = {}
+        self.is_ahead, self.is_slow = False, rows.uploads is not None
+
+    def announce(self, windows: list[NDArray[np.int64]]) -> None:
+        """Note which blocks will be asked for together, after those that were announced before."""
+        self.windows.extend(frozenset(blocks.tolist()) for blocks in windows)
 
     def take(self, index: NDArray[np.int64]) -> NDArray[Any]:
         """Return some rows.
@@ -127,9 +166,33 @@ class BlockCache:
         if found is None:
             while len(self.blocks) >= 2 * _BLOCKS:
                 del self.blocks[next(iter(self.blocks))]
-            start = number * self.block
-            found = self.rows.read(slice(start, min(start + self.block, self.rows.shape[0])))
+            future = self.coming.pop(number, None)
+            # What the thread has not begun is not waited for.
+            found = self._read(number) if future is None or future.cancel() else future.result()
+            self._look_ahead(number)
         self.blocks[number] = found
+        return found
+
+    def _look_ahead(self, number: int) -> None:
+        """Let a thread read the window after the one that a new block belongs to, if it has not begun to."""
+        if len(self.windows) > 1 and number in self.windows[1]:
+            self.windows.popleft()
+            self.is_ahead = False
+        if not self.is_slow or self.is_ahead or len(self.windows) < 2 or number not in self.windows[0]:
+            return
+        self.is_ahead = True
+        # Its thread lives no longer than it has to read: none is left for a fork to meet.
+        pool = ThreadPoolExecutor(1, thread_name_prefix="softmax_xp-read")
+        for each in sorted(self.windows[1] - self.blocks.keys() - self.coming.keys()):
+            self.coming[each] = pool.submit(self._read, each)
+        pool.shutdown(wait=False)
+
+    def _read(self, number: int) -> NDArray[Any]:
+        """Read a block."""
+        begin, start = perf_counter(), number * self.block
+        found = self.rows.read(slice(start, min(start + self.block, self.rows.shape[0])))
+        # Whatever the last read took, the next one is expected to take.
+        self.is_slow = self.rows.uploads is not None or is_slow_read(found.nbytes, perf_counter() - begin)
         return found
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from softmax_xp.backend import scalar
 from softmax_xp.blas import give_way, let_go
-from softmax_xp.data.shuffled import row_order
+from softmax_xp.data.shuffled import announce_epoch, row_order
 from softmax_xp.losses.contract import Targets, take_targets
 from softmax_xp.objectives.penalised import penalised_gradient
 from softmax_xp.ops.linear import row_slices
@@ -288,7 +288,9 @@ class _Run:
         n_samples = self.problem.shape[0]
         backend = self.problem.backend
         if self.settings.shuffle:
-            return backend.put(row_order(self.problem.train.X, self.settings.seed, number))
+            X, seed = self.problem.train.X, self.settings.seed
+            announce_epoch(X, seed, number)
+            return backend.put(row_order(X, seed, number))
         return backend.xp.arange(n_samples, device=backend.device)
 
     def _raise_if_bad(self, step: int | None, first_step: int) -> None:

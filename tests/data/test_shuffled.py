@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from threading import current_thread, main_thread
+from time import sleep
+
 import numpy as np
 import pytest
 
 from softmax_xp.backend import backend_of
 from softmax_xp.data import shuffled
 from softmax_xp.data.order import epoch_order
-from softmax_xp.data.shuffled import BlockCache, batch_of, row_order
+from softmax_xp.data.shuffled import BlockCache, announce_epoch, batch_of, row_order
 from softmax_xp.data.source import ArraySource
 from softmax_xp.data.streamed import StreamedRows
 
@@ -84,3 +87,79 @@ def test_any_rows_can_be_taken():
     index = np.asarray([1002, 0, 500, 0, 501, 9])
     np.testing.assert_array_equal(cache.take(index), X[index])
     np.testing.assert_array_equal(batch_of(X, index), X[index])
+
+
+class Slow(Counting):
+    """A source of slow reads, which notes which threads read."""
+
+    def __init__(self):
+        super().__init__()
+        self.threads = []
+
+    def read_into(self, start, out):
+        self.threads.append((start // 10, current_thread() is main_thread()))
+        sleep(2e-3)
+        super().read_into(start, out)
+
+
+def visited(rows, seed, epoch):
+    """Visit an epoch in batches of 16; return its windows."""
+    order = row_order(rows, seed, epoch)
+    for start in range(0, N, 16):
+        np.testing.assert_array_equal(batch_of(rows, order[start : start + 16]), X[order[start : start + 16]])
+        sleep(4e-3)  # the step
+    return [set((window // 10).tolist()) for window in np.split(order, range(50, N, 50))]
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_a_slow_storage_is_read_one_window_ahead():
+    source = Slow()
+    rows = rows_of(source)
+    for epoch in (0, 1):
+        announce_epoch(rows, 0, epoch)
+        visited(rows, 0, epoch)
+        if epoch == 0:
+            assert sorted(source.reads) == [(start, min(start + 10, N)) for start in range(0, N, 10)]
+    by_the_caller = [block for block, is_main in source.threads if is_main]
+    assert 5 <= len(by_the_caller) < 40  # the first window, that of the second epoch, and what was not in time
+    assert len(rows.cache.blocks) <= 2 * shuffled._BLOCKS
+    assert len(rows.cache.coming) <= shuffled._BLOCKS
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_a_fast_storage_is_read_by_whoever_computes(monkeypatch):
+    monkeypatch.setattr(shuffled, "is_slow_read", lambda _n_bytes, _seconds: False)
+    source = Slow()
+    rows = rows_of(source)
+    announce_epoch(rows, 0, 0)
+    visited(rows, 0, 0)
+    assert all(is_main for _, is_main in source.threads)
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_an_error_of_the_reading_thread_reaches_whoever_asks():
+    class Failing(Slow):
+        def read_into(self, start, out):
+            super().read_into(start, out)
+            if current_thread() is not main_thread():
+                msg = "the disk"
+                raise OSError(msg)
+
+    rows = rows_of(Failing())
+    announce_epoch(rows, 0, 0)
+    with pytest.raises(OSError, match="the disk"):
+        visited(rows, 0, 0)
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_what_was_not_announced_is_read_all_the_same():
+    rows = rows_of(Slow())
+    announce_epoch(rows, 0, 0)
+    visited(rows, 5, 3)
+
+
+def test_data_in_memory_need_no_announcement():
+    announce_epoch(X, 0, 0)
+    rows = rows_of()
+    announce_epoch(rows, 0, 0)
+    assert rows.cache is None
