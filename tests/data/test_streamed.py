@@ -166,15 +166,6 @@ def test_memory_is_used_again_when_nobody_looks_at_it():
     np.testing.assert_array_equal(third, X[8:12])
 
 
-def test_few_buffers_wait():
-    rows = streamed_rows()
-    held = [rows.read(slice(0, 4)) for _ in range(20)]
-    held.clear()
-    assert len(rows._buffers.waiting) == streamed._MOST_WAITING
-    rows.read(slice(0, 20))  # larger than each of them: they make way
-    assert len(rows._buffers.waiting) == 1
-
-
 def test_a_pass_has_few_buffers():
     rows = streamed_rows(Watched(np.zeros((4000, 3), dtype=np.float32)))
     addresses = {chunk.get().ctypes.data for chunk in chunks_of(rows, [slice(i, i + 4) for i in range(0, 4000, 4)])}
