@@ -255,7 +255,7 @@ class LinearPredictions:
     def _asked(self, X: Any, method: str) -> "_Asked":
         """Check the samples, and bring coefficients and samples together."""
         check_fitted(self)
-        source = source_of(X, feature_names=getattr(self, "feature_names_in_", None))
+        source = source_of(X, feature_names=getattr(self, "feature_names_in_", None), n_features=self.coef_.shape[1])
         matrix = as_matrix(X) if source is None else stream_matrix(source)
         if source is None:
             check_features(self, X, matrix, reset=False)
