@@ -236,9 +236,10 @@ def _limits(stored: StoredVector, n_samples: int, n_entries: int, path: Path) ->
     if stored.length == n_samples + 1:
         limits = np.empty(stored.length, dtype=np.int64)
         stored.read_into(0, limits)
-        if limits[0] == 0 and limits[-1] <= n_entries and (limits[1:] >= limits[:-1]).all():
+        rises = bool((limits[1:] >= limits[:-1]).all())
+        if limits[0] == 0 and limits[-1] <= n_entries and rises:
             return limits
-        got += f" from {limits[0]} to {limits[-1]}"
+        got += f" from {limits[0]} to {limits[-1]}{'' if rises else ', some of them falling'}"
     msg = (
         f"{path.name} must hold an indptr of {n_samples + 1} numbers that rise from 0 to at most {n_entries}, which is "
         f"how many entries there are; got {got}. Write it again."
