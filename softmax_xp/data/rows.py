@@ -28,7 +28,7 @@ from softmax_xp.data.streamed import chunks_of, is_streamed, loaded
 from softmax_xp.typing import Array
 
 # Entries of a chunk in which columns are looked for.
-_ENTRIES = 1 << 20
+_ENTRIES = 1 << 18
 
 
 def place_of(X: Any) -> Backend:

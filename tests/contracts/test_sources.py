@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What holds for every format that samples can be stored in: the tables of open_source are the list."""
 
-import os
-import pathlib
 import pickle
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +70,7 @@ WRITERS = {
     ".zgroup": lambda path: write_zarr(path, 2),
     "zarr.json": lambda path: write_zarr(path, 3),
 }
+OPEN_FILES = Path("/proc/self/fd")
 UNLABELLED = {".npy", ".npz", ".zarray"}
 
 
@@ -113,14 +113,14 @@ def test_it_is_pickled_and_its_parts_too(path):
     np.testing.assert_array_equal(rows.toarray() if hasattr(rows, "toarray") else rows, X[[2, 3, 40]])
 
 
-@pytest.mark.skipif(not pathlib.Path("/proc/self/fd").is_dir(), reason="only Linux lists the open files of a process")
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="only Linux lists the open files of a process")
 def test_no_file_is_left_open(path):
     open_source(path).read_into(0, np.empty((3, 5), dtype=np.float32))
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(OPEN_FILES.iterdir()))
     source = open_source(path)
     source.read_into(0, np.empty((3, 5), dtype=np.float32))
     # Arrow's readers are kept, a few of them, to go on where they were.
-    assert len(os.listdir("/proc/self/fd")) <= before + (1 if path.suffix in {".arrow", ".feather", ".parquet"} else 0)
+    assert len(list(OPEN_FILES.iterdir())) <= before + (1 if path.suffix in {".arrow", ".feather", ".parquet"} else 0)
 
 
 def test_threads_read_at_once(path):

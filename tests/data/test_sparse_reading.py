@@ -75,6 +75,15 @@ def test_memory_is_used_again_when_nobody_looks_at_it():
     assert address in {each.data.ctypes.data for each in held}
 
 
+def test_chunks_of_about_one_size_have_one_buffer():
+    lengths = np.tile([90, 97, 93, 100, 91, 99], 20)
+    columns = np.concatenate([np.arange(length) for length in lengths])
+    limits = np.concatenate(([0], np.cumsum(lengths)))
+    found = reader(sp.csr_array((np.ones(columns.shape), columns, limits), shape=(120, 100)))
+    addresses = {found.read(range(start, start + 1)).indices.ctypes.data for start in range(0, 120, 1)}
+    assert len(addresses) <= 3
+
+
 def test_rows_go_where_there_are_sparse_arrays(backend):
     where = backend_of(backend.asarray(np.zeros(1)))
     if where.name == "cpu":
