@@ -28,8 +28,9 @@ from softmax_xp.data.source import check_storage
 from softmax_xp.data.sparse_source import check_columns, write_out
 from softmax_xp.errors import InvalidValueError
 
-# By this file a folder is known to hold a CSR matrix, and this one says its shape.
-CSR_MARK, CSR_SHAPE = "indptr.npy", "csr.json"
+# By the first a folder is known to hold a CSR matrix; the second says its shape.
+CSR_MARK = "indptr.npy"
+CSR_SHAPE = "csr.json"
 # The part of an archive before a member: a head of so many bytes, whose last four say how much more there is.
 _ZIP_HEAD_BYTES = 30
 _INT64_MAX = 2**63 - 1

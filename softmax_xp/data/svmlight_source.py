@@ -71,7 +71,7 @@ class SvmlightSource:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float32, as :func:`~softmax_xp.data.load_dataset` reads them."""
+        """Always float32, as :func:`~softmax_xp.data.load_dataset` reads them."""
         return np.dtype(np.float32)
 
     def read_entries(self, start: int, stop: int, columns: NDArray[Any], values: NDArray[Any]) -> None:
