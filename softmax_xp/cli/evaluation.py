@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from softmax_xp.backend import scalar
 from softmax_xp.data import encode_labels
 from softmax_xp.data.rows import row_slice
+from softmax_xp.data.sparse import to_dense
 from softmax_xp.data.streamed import is_streamed
 from softmax_xp.metrics import accuracy, log_loss
 from softmax_xp.model import SoftmaxModel
@@ -43,7 +44,7 @@ def logit_chunks(model: SoftmaxModel, X: Array) -> Iterator[tuple[slice, NDArray
     if is_streamed(X):
         rows = max(1, min(rows, _CHUNK_NUMBERS // X.shape[1]))
     for some in row_slices(X.shape[0], rows):
-        yield some, model.decision_function(row_slice(X, some) if is_streamed(X) else X[some])
+        yield some, model.decision_function(to_dense(row_slice(X, some)) if is_streamed(X) else X[some])
 
 
 def evaluate_model(model: SoftmaxModel, X: Array, y: Array) -> Evaluation:

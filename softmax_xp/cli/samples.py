@@ -23,6 +23,8 @@ _DEFAULT_TEST = 0.2
 _TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
 # Larger files stay on the disk; smaller ones are faster in memory.
 _LARGE_BYTES = 1 << 28
+# But these are read as sparse rows from the disk, which no Trainer takes, and as dense ones into memory.
+_SPARSE = frozenset({".libsvm", ".npz", ".svm", ".svmlight"})
 
 
 def open_dataset(
@@ -65,7 +67,7 @@ def _stays_on_disk(path: Path) -> bool:
     """Tell whether samples are read as they are needed."""
     if path.is_dir():
         return True
-    if not path.is_file() or path.suffix.lower() not in SOURCE_OPENERS:
+    if not path.is_file() or path.suffix.lower() not in SOURCE_OPENERS.keys() - _SPARSE:
         return False
     can_be_loaded = any(path.name.lower().endswith(suffix) for suffix in FILE_LOADERS)
     return not can_be_loaded or path.stat().st_size >= _LARGE_BYTES

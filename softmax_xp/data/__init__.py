@@ -26,8 +26,10 @@ __all__ = [
     "load_fashion_mnist",
     "open_source",
     "stratified_split",
+    "write_csr",
 ]
 
+from softmax_xp.data.csr_writer import write_csr
 from softmax_xp.data.dataset import Dataset
 from softmax_xp.data.digits import load_digits
 from softmax_xp.data.fashion_mnist import load_fashion_mnist

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softmax_xp.data.arrow_columns import Columns, choose_table_columns, is_list, matrix_of
+from softmax_xp.data.file_stamp import FileStamp
 from softmax_xp.data.parquet import labels_of_column
-from softmax_xp.data.source import FileStamp, check_storage
+from softmax_xp.data.source import check_storage
 from softmax_xp.errors import DataNotFoundError, InvalidValueError, MissingDependencyError, SoftmaxXPError
 
 # Rows of a decoded batch take about this many bytes.

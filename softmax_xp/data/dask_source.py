@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softmax_xp.data.source import check_storage
-from softmax_xp.errors import InvalidValueError
+from softmax_xp.data.sparse import is_sparse
+from softmax_xp.errors import InvalidTypeError, InvalidValueError
 
 
 def is_dask(item: Any) -> bool:
@@ -71,6 +72,9 @@ class DaskSource:
         if hasattr(item, "to_dask_array"):
             names = tuple(str(name) for name in item.columns)
             item = item.to_dask_array(lengths=True)
+        if is_sparse(getattr(item, "_meta", None)):
+            msg = "`X` must be a Dask array of dense blocks; got sparse ones. Pass a folder from write_csr."
+            raise InvalidTypeError(msg)
         if any(size != size for size in item.chunks[0]):  # noqa: PLR0124 - NaN stands for an unknown size
             item = item.compute_chunk_sizes()
         return cls(item if len(item.chunks[1]) == 1 else item.rechunk({1: -1}), names)

@@ -5,7 +5,7 @@ A memory map would do the reading too. But its pages count as the process's own 
 touched; and where a file is cut off underneath a map, the process dies of a signal instead of raising an error.
 """
 
-__all__ = ["NpySource", "npy_writer", "open_npy", "read_npy_header"]
+__all__ = ["NpySource", "npy_writer", "open_npy", "read_npy_header", "read_numbers"]
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,11 +18,12 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from softmax_xp.data.file_stamp import FileStamp
 from softmax_xp.data.numpy_files import errors_of
-from softmax_xp.data.source import FileStamp, check_storage
+from softmax_xp.data.source import check_storage
 from softmax_xp.errors import DataChangedError, InvalidValueError
 
-# Rows of a file in the order of its columns, and of one in a foreign byte order, pass through so many bytes.
+# Numbers in a foreign byte order, or of another kind, pass through so many bytes.
 _PASSAGE_BYTES = 1 << 20
 
 
@@ -85,27 +86,53 @@ class NpySource:
         DataChangedError
             If the file is gone, or not what it was.
         """
-        row_bytes = self.shape[1] * self.stored.itemsize
-        try:
-            # To open it costs 20 microseconds, and a chunk of rows some hundreds; and nothing is left open.
-            with self.path.open("rb", buffering=0) as file:
-                self.stamp.check(file, self.path)
-                file.seek(self.offset + start * row_bytes)
-                if self.stored.isnative:
-                    _fill(file, out, self.path)
-                    return
-                step = max(_PASSAGE_BYTES // row_bytes, 1)
-                for first in range(0, out.shape[0], step):
-                    part = np.empty(out[first : first + step].shape, dtype=self.stored)
-                    _fill(file, part, self.path)
-                    out[first : first + step] = part
-        except FileNotFoundError as error:
-            msg = f"`source` must stay as it is while it is read; got {self.path}, which is gone."
-            raise DataChangedError(msg) from error
+        first = self.offset + start * self.shape[1] * self.stored.itemsize
+        read_numbers(self.path, self.stamp, first, self.stored, out)
+
+
+def read_numbers(path: Path, stamp: FileStamp, offset: int, stored: np.dtype[Any], out: NDArray[Any]) -> None:
+    """Read numbers that stand one after the other in a file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    stamp : FileStamp
+        Of the file as it was opened.
+    offset : int
+        Where it begins, in bytes.
+    stored : numpy.dtype
+        As they are stored, in any byte order.
+    out : numpy.ndarray
+        C-ordered; is filled. Of another dtype they are converted to it, as NumPy converts.
+
+    Raises
+    ------
+    DataChangedError
+        If the file is gone, or not what it was.
+    """
+    try:
+        # To open it costs 20 microseconds, and a chunk of rows some hundreds; and nothing is left open.
+        with path.open("rb", buffering=0) as file:
+            stamp.check(file, path)
+            file.seek(offset)
+            if stored.isnative and stored == out.dtype:
+                _fill(file, out, path)
+                return
+            flat, step = out.reshape(-1), max(_PASSAGE_BYTES // stored.itemsize, 1)
+            for first in range(0, flat.shape[0], step):
+                part = np.empty(flat[first : first + step].shape, dtype=stored)
+                _fill(file, part, path)
+                flat[first : first + step] = part
+    except FileNotFoundError as error:
+        msg = f"`source` must stay as it is while it is read; got {path}, which is gone."
+        raise DataChangedError(msg) from error
 
 
 def _fill(file: BinaryIO, out: NDArray[Any], path: Path) -> None:
     """Read as many bytes as an array has: one read may bring fewer."""
+    if out.size == 0:
+        return
     view = memoryview(cast("Any", out)).cast("B")
     while view:
         count = file.readinto(view)  # type: ignore[attr-defined]  # of an unbuffered file

@@ -1,25 +1,44 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What fits ask of an ``X``, whichever of the three kinds it is: dense, sparse or streamed."""
+"""What fits ask of an ``X``, whichever of the kinds it is: dense or sparse, in memory or streamed."""
 
-__all__ = ["entry_count", "place_of", "row_chunks", "row_slice", "select_rows", "take_rows"]
+__all__ = [
+    "entry_count",
+    "has_sparse_rows",
+    "occurring_columns",
+    "place_of",
+    "row_chunks",
+    "row_slice",
+    "select_columns",
+    "select_rows",
+    "take_rows",
+]
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from softmax_xp.backend import Backend, backend_of
+from softmax_xp.backend import Backend, backend_of, to_host
 from softmax_xp.data import sparse
-from softmax_xp.data.source import SelectedRows
-from softmax_xp.data.sparse import is_sparse
-from softmax_xp.data.streamed import chunks_of, is_streamed
+from softmax_xp.data.source import SelectedRows, SparseSource
+from softmax_xp.data.sparse import bounded_slices, is_sparse
+from softmax_xp.data.sparse_source import SelectedColumns
+from softmax_xp.data.streamed import chunks_of, is_streamed, loaded
 from softmax_xp.typing import Array
+
+# Entries of a chunk in which columns are looked for.
+_ENTRIES = 1 << 18
 
 
 def place_of(X: Any) -> Backend:
     """Return the backend on which a matrix lives; a streamed one lives on the host, wherever its rows go."""
     return backend_of(np.empty(0)) if is_streamed(X) else sparse.place_of(X)
+
+
+def has_sparse_rows(X: Any) -> bool:
+    """Tell whether the rows of ``X`` are sparse, wherever they are."""
+    return bool(X.is_sparse) if is_streamed(X) else is_sparse(X)
 
 
 def row_slice(X: Any, part: slice) -> Any:
@@ -38,7 +57,7 @@ def row_slice(X: Any, part: slice) -> Any:
         As they are stored.
     """
     if is_streamed(X):
-        return X.backend.put(X.read(part))
+        return X.put(X.read(part))
     return sparse.row_slice(X, part) if is_sparse(X) else X[part, :]
 
 
@@ -104,8 +123,52 @@ def select_rows(X: Any, rows: NDArray[np.int64]) -> Any:
     return take_rows(X, sparse.place_of(X).put(rows))
 
 
+def occurring_columns(X: Any) -> Array:
+    """Return the columns that have an entry; of a streamed ``X`` this takes a pass, which checks all rows.
+
+    Parameters
+    ----------
+    X : sparse array or StreamedRows, of shape (n_samples, n_features)
+        Of sparse rows.
+
+    Returns
+    -------
+    array of int, shape (n_occurring,)
+        Ascending; on the device of the rows.
+    """
+    if not is_streamed(X):
+        return sparse.occurring_columns(X)
+    xp = X.backend.xp
+    occurs = xp.zeros(X.shape[1], dtype=xp.bool)
+    for chunk in chunks_of(X, bounded_slices(X.indptr, [slice(0, X.shape[0])], _ENTRIES)):
+        occurs[loaded(chunk).indices] = True
+    return xp.nonzero(occurs)[0]
+
+
+def select_columns(X: Any, columns: Array) -> Any:
+    """Return sparse rows without columns that have no entry.
+
+    Parameters
+    ----------
+    X : sparse array or StreamedRows, of shape (n_samples, n_features)
+        Of sparse rows.
+    columns : array of int, shape (n_occurring,)
+        From :func:`occurring_columns`.
+
+    Returns
+    -------
+    sparse array or StreamedRows, of shape (n_samples, n_occurring)
+        Of the kind of ``X``.
+    """
+    if is_streamed(X):
+        return X.over(SelectedColumns(cast("SparseSource", X.source), to_host(columns)))
+    return sparse.select_columns(X, columns)
+
+
 def entry_count(X: Any) -> int:
     """Return how many numbers a pass over ``X`` meets: all of a dense one, the stored ones of a sparse one."""
     shape: tuple[int, int] = X.shape
+    if is_streamed(X) and X.is_sparse:
+        return int(X.indptr[-1])
     entries: int = X.data.shape[0] if is_sparse(X) else shape[0] * shape[1]
     return entries

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from softmax_xp.data.source import Source
+from softmax_xp.data.source import Source, SparseSource, is_sparse_source
 from softmax_xp.errors import InvalidValueError
 
 
@@ -50,6 +50,7 @@ class ShardedSource:
     name: str = "shards"
     labels: NDArray[Any] | None = field(default=None, repr=False)
     starts: tuple[int, ...] = field(init=False, repr=False)
+    limits: NDArray[np.int64] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         """Compare the shards, and put their labels together."""
@@ -60,6 +61,9 @@ class ShardedSource:
         for other in others:
             _check_fit(first, other, self.name)
         object.__setattr__(self, "starts", (0, *accumulate(shard.shape[0] for shard in self.shards)))
+        if is_sparse_source(first):
+            lengths = [np.diff(cast("SparseSource", shard).limits) for shard in self.shards]
+            object.__setattr__(self, "limits", np.concatenate([[0], *lengths]).cumsum(dtype=np.int64))
         if self.labels is not None:
             return
         labels = [shard.labels for shard in self.shards]
@@ -104,6 +108,17 @@ class ShardedSource:
             self.shards[number].read_into(within, out[filled : filled + count])
             filled, number = filled + count, number + 1
 
+    def read_entries(self, start: int, stop: int, columns: NDArray[Any], values: NDArray[Any]) -> None:
+        """Read the entries of the rows from ``start`` to ``stop``, of sparse shards."""
+        number, filled = bisect_right(self.starts, start) - 1, 0
+        while start < stop:
+            shard, before = cast("SparseSource", self.shards[number]), self.starts[number]
+            end = min(stop, self.starts[number + 1])
+            count = int(shard.limits[end - before] - shard.limits[start - before])
+            part = slice(filled, filled + count)
+            shard.read_entries(start - before, end - before, columns[part], values[part])
+            start, filled, number = end, filled + count, number + 1
+
 
 def _check_fit(first: Source, other: Source, name: str) -> None:
     """Raise unless two shards have the same columns."""
@@ -111,6 +126,7 @@ def _check_fit(first: Source, other: Source, name: str) -> None:
         ("features", first.shape[1], other.shape[1]),
         ("dtype", first.dtype, other.dtype),
         ("feature names", first.feature_names, other.feature_names),
+        ("kind", *("sparse" if is_sparse_source(shard) else "dense" for shard in (first, other))),
     ):
         if ours != theirs:
             msg = (

@@ -190,7 +190,7 @@ class BlockCache:
     def _read(self, number: int) -> NDArray[Any]:
         """Read a block."""
         begin, start = perf_counter(), number * self.block
-        found = self.rows.read(slice(start, min(start + self.block, self.rows.shape[0])))
+        found: NDArray[Any] = self.rows.read(slice(start, min(start + self.block, self.rows.shape[0])))
         # Whatever the last read took, the next one is expected to take.
         self.is_slow = self.rows.uploads is not None or is_slow_read(found.nbytes, perf_counter() - begin)
         return found

@@ -8,26 +8,26 @@ file: it opens what it reads, so that it can be pickled, forked, and used by sev
 
 __all__ = [
     "ArraySource",
-    "FileStamp",
     "SelectedRows",
     "Source",
+    "SparseSource",
     "check_storage",
+    "entries_at",
     "fingerprint_of",
     "is_source",
+    "is_sparse_source",
     "rows_at",
 ]
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, Self, final, runtime_checkable
+from typing import Any, Protocol, cast, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from softmax_xp.errors import DataChangedError, InvalidTypeError, InvalidValueError
+from softmax_xp.errors import InvalidTypeError, InvalidValueError
 
 # Rows that lie no further apart than this are read together: opening a file and asking for a row costs as much.
 _NEAR_BYTES = 1 << 16
@@ -84,50 +84,38 @@ class Source(Protocol):
         ...
 
 
-def is_source(X: Any) -> bool:
-    """Tell whether ``X`` is a :class:`Source`; arrays and data frames are none."""
-    return hasattr(X, "read_into") and isinstance(X, Source)
+@runtime_checkable
+class SparseSource(Source, Protocol):
+    """Samples of which only the entries are stored, row by row. ``read_into`` writes out their zeros."""
 
+    @property
+    def limits(self) -> NDArray[np.int64]:
+        """Where each row begins among the entries, and where the last one ends: shape (n_samples + 1,)."""
+        ...
 
-class FileStamp(NamedTuple):
-    """The size of a file and when it was written last, by which a change is noticed."""
-
-    size: int
-    modified: int  # in nanoseconds
-
-    @classmethod
-    def of(cls, file: BinaryIO | Path) -> Self:
-        """Read the stamp of a file."""
-        status = file.stat() if isinstance(file, Path) else os.fstat(file.fileno())
-        return cls(status.st_size, status.st_mtime_ns)
-
-    def check(self, file: BinaryIO | Path, path: Path) -> None:
-        """Raise unless the file still has this stamp.
+    def read_entries(self, start: int, stop: int, columns: NDArray[Any], values: NDArray[Any]) -> None:
+        """Fill two arrays with the entries of a run of rows.
 
         Parameters
         ----------
-        file : file or path
-            The open file, or where it is.
-        path : path
-            For the message.
-
-        Raises
-        ------
-        DataChangedError
-            For another size or time.
+        start, stop : int
+            The first row, and the one after the last.
+        columns : numpy.ndarray of int32 or int64, shape (limits[stop] - limits[start],)
+            All of them at least 0 and below ``n_features``.
+        values : numpy.ndarray of shape (limits[stop] - limits[start],)
+            Of the dtype of the source.
         """
-        try:
-            now = self.of(file)
-        except FileNotFoundError as error:
-            msg = f"`source` must stay as it is while it is read; got {path}, which is gone."
-            raise DataChangedError(msg) from error
-        if now != self:
-            what = f"{self.size} bytes before, {now.size} now" if now.size != self.size else "it was written to"
-            msg = (
-                f"`source` must stay as it is while it is read; got {path}, which has changed since it was opened "
-                f"({what}). Write to another file, and open this one anew."
-            )
-            raise DataChangedError(msg)
+        ...
+
+
+def is_sparse_source(source: Any) -> bool:
+    """Tell whether a source is a :class:`SparseSource`."""
+    return getattr(source, "limits", None) is not None
+
+
+def is_source(X: Any) -> bool:
+    """Tell whether ``X`` is a :class:`Source`; arrays and data frames are none."""
+    return hasattr(X, "read_into") and isinstance(X, Source)
 
 
 @final
@@ -220,13 +208,17 @@ class SelectedRows:
 
     source: Source
     index: NDArray[np.int64] = field(repr=False)
+    limits: NDArray[np.int64] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
-        """Check the rows."""
+        """Check the rows; those of a sparse source have limits."""
         index, n_samples = self.index, self.source.shape[0]
         if index.size == 0 or index[0] < 0 or index[-1] >= n_samples or (index[1:] <= index[:-1]).any():
             msg = f"`index` must hold ascending row numbers below {n_samples}, at least one; got {index!r}."
             raise InvalidValueError(msg)
+        if is_sparse_source(self.source):
+            lengths = np.diff(self.source.limits)[index]  # type: ignore[attr-defined]
+            object.__setattr__(self, "limits", np.concatenate(([0], np.cumsum(lengths))))
 
     @property
     def name(self) -> str:
@@ -263,6 +255,10 @@ class SelectedRows:
         """Read the rows from ``start`` on into ``out``."""
         rows_at(self.source, self.index[start : start + out.shape[0]], out)
 
+    def read_entries(self, start: int, stop: int, columns: NDArray[Any], values: NDArray[Any]) -> None:
+        """Read the entries of the rows from ``start`` to ``stop``, of a sparse source."""
+        entries_at(cast("SparseSource", self.source), self.index[start:stop], columns, values)
+
 
 def rows_at(source: Source, index: NDArray[np.int64], out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Read rows here and there, in any order and as often as they are named.
@@ -298,6 +294,39 @@ def rows_at(source: Source, index: NDArray[np.int64], out: NDArray[Any] | None =
         source.read_into(start, span)
         out[slice(first, last) if order is None else order[first:last]] = span[ascending[first:last] - start]
     return out
+
+
+def entries_at(source: SparseSource, index: NDArray[np.int64], columns: NDArray[Any], values: NDArray[Any]) -> None:
+    """Read the entries of rows here and there.
+
+    Parameters
+    ----------
+    source : SparseSource
+        The samples.
+    index : numpy.ndarray of int, shape (some,)
+        Row numbers, ascending.
+    columns, values : numpy.ndarray
+        As for :meth:`SparseSource.read_entries`. Neighbours are read together, 4 MB and a row at most beside them.
+    """
+    limits, filled = source.limits, 0
+    entry_bytes = columns.itemsize + values.itemsize
+    runs = _runs(limits[index], _NEAR_BYTES // entry_bytes, max(_SPAN_BYTES // entry_bytes, 1))
+    for first, last in runs:
+        some = index[first:last]
+        start, stop = int(some[0]), int(some[-1]) + 1
+        if stop - start == last - first:
+            end = filled + int(limits[stop] - limits[start])
+            source.read_entries(start, stop, columns[filled:end], values[filled:end])
+        else:
+            count = int(limits[stop] - limits[start])
+            span = np.empty(count, dtype=columns.dtype), np.empty(count, dtype=values.dtype)
+            source.read_entries(start, stop, *span)
+            is_asked = np.zeros(stop - start, dtype=bool)
+            is_asked[some - start] = True
+            keep = np.repeat(is_asked, np.diff(limits[start : stop + 1]))
+            end = filled + int(np.count_nonzero(keep))
+            columns[filled:end], values[filled:end] = span[0][keep], span[1][keep]
+        filled = end
 
 
 def _runs(ascending: NDArray[np.int64], near: int, longest: int) -> Iterator[tuple[int, int]]:

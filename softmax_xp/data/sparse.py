@@ -13,6 +13,7 @@ No matrix is made dense as a whole. :func:`to_dense` is for chunks of a few rows
 __all__ = [
     "assembled",
     "balanced_slices",
+    "bounded_slices",
     "chunk_count",
     "in_float",
     "is_sparse",
@@ -31,6 +32,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from softmax_xp.backend import Backend, array_namespace, backend_of, to_host
 from softmax_xp.typing import Array
@@ -194,8 +198,8 @@ def balanced_slices(rows: Any, n_chunks: int) -> list[slice]:
 
     Parameters
     ----------
-    rows : sparse array of shape (n_samples, n_features)
-        From :func:`~softmax_xp.data.sparse_input.as_rows`.
+    rows : sparse array or StreamedRows, of shape (n_samples, n_features)
+        From :func:`~softmax_xp.data.sparse_input.as_rows`, or of a sparse source.
         Only its row limits are looked at, so that one matrix is cut the same way always.
     n_chunks : int
         How many chunks to make. There are fewer where single rows are long.
@@ -215,13 +219,47 @@ def balanced_slices(rows: Any, n_chunks: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(bounds)]
 
 
+def bounded_slices(limits: NDArray[np.int64], parts: Sequence[slice], most: int) -> list[slice]:
+    """Cut parts of sparse rows that have too many entries for memory.
+
+    Parameters
+    ----------
+    limits : numpy.ndarray of int64, shape (n_samples + 1,)
+        Where the rows begin among the entries.
+    parts : sequence of slice
+        Of consecutive rows.
+    most : int
+        Entries of a part; a row that has more is a part of its own.
+
+    Returns
+    -------
+    list of slice
+        Those with few entries as they were.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bounded_slices(np.asarray([0, 2, 4, 9, 10]), [slice(0, 4)], 4)
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    found = []
+    for part in parts:
+        start = part.start
+        while start < part.stop:
+            reached = int(np.searchsorted(limits, limits[start] + most, side="right")) - 1
+            stop = min(max(reached, start + 1), part.stop)
+            found.append(slice(start, stop))
+            start = stop
+    return found
+
+
 def chunk_count(rows: Any, n_classes: int) -> int:
     """Return into how many chunks to cut canonical rows on the host: a power of two.
 
     Parameters
     ----------
-    rows : sparse array of shape (n_samples, n_features)
-        From :func:`~softmax_xp.data.sparse_input.as_rows`.
+    rows : sparse array or StreamedRows, of shape (n_samples, n_features)
+        From :func:`~softmax_xp.data.sparse_input.as_rows`, or of a sparse source.
     n_classes : int
         Columns of what they are multiplied by.
 
@@ -231,6 +269,6 @@ def chunk_count(rows: Any, n_classes: int) -> int:
         At least 1.
     """
     n_samples, n_features = rows.shape
-    work: int = rows.data.shape[0] + _ENTRIES_FOR_A_ROW * n_samples
+    work = int(rows.indptr[-1]) + _ENTRIES_FOR_A_ROW * n_samples
     wanted: int = min(max(work // (_ENTRIES_FOR_A_FEATURE * n_features), 2), work * n_classes // _CHUNK_PRODUCTS)
     return 1 << (max(wanted, 1).bit_length() - 1)

@@ -5,7 +5,7 @@ These are CSR with sorted columns, without duplicates, in the float of the compu
 suffice: then equal data give equal bits, and a product reads half as many bytes of indices.
 """
 
-__all__ = ["as_rows", "as_sparse"]
+__all__ = ["as_rows", "as_sparse", "csr_type"]
 
 import importlib
 import math
@@ -83,8 +83,24 @@ def _is_on_cuda(X: Any) -> bool:
     return type(X).__module__.startswith("cupyx.")
 
 
-def _csr_type(backend: Backend) -> Any:
-    """Return the class of the canonical form on a backend."""
+def csr_type(backend: Backend) -> Any:
+    """Return the class of the canonical form on a backend.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where the rows are to be.
+
+    Returns
+    -------
+    type
+        SciPy's ``csr_array``, or CuPy's ``csr_matrix``.
+
+    Raises
+    ------
+    InvalidTypeError
+        If the backend has no sparse matrices.
+    """
     library = {"cpu": "scipy.sparse", "cuda": "cupyx.scipy.sparse"}.get(backend.name.partition(":")[0])
     if library is None:
         msg = (
@@ -165,10 +181,10 @@ def as_rows(X: Any, dtype: Any = None, backend: Backend | None = None) -> Any:
     """
     home = place_of(X)
     backend = home if backend is None else backend
-    kind = _csr_type(backend)
+    kind = csr_type(backend)
     if home.name == backend.name:
         return _canonical(kind, X, dtype)
-    rows = _canonical(_csr_type(_HOST), X.get() if _is_on_cuda(X) else X, dtype)
+    rows = _canonical(csr_type(_HOST), X.get() if _is_on_cuda(X) else X, dtype)
     if backend.name == _HOST.name:
         return rows
     with backend.scope():

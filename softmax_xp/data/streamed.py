@@ -9,39 +9,39 @@ takes as long as over an array. (Read ahead by another thread it took a third lo
 from a disk or through a decoder, one thread reads the next chunks while this one is computed; a chunk that it has not
 begun is read by whoever needs it. So it does where chunks go to an accelerator, whose host has nothing else to do.
 
-Buffers go back into use when nobody holds a view of them: see :class:`_Buffers`. A few of them, of some megabytes each,
-are all the memory that a pass over any number of samples takes.
+Buffers go back into use when nobody holds a view of them: see :class:`softmax_xp.data.buffers.Buffers`. A few of them,
+of some megabytes each, are all the memory that a pass over any number of samples takes.
+
+Sparse samples come as sparse arrays: see :mod:`softmax_xp.data.sparse_reading`.
 
 The first read of each row checks that it is finite. So the first pass over all rows, which measures the features,
 validates the data too.
 """
 
-__all__ = ["StreamedChunk", "StreamedRows", "check_rows", "chunks_of", "is_streamed", "loaded", "stream_matrix"]
+__all__ = ["StreamedChunk", "StreamedRows", "chunks_of", "is_slow_read", "is_streamed", "loaded", "stream_matrix"]
 
-import mmap
-import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from math import prod
 from threading import Lock
 from time import perf_counter
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from softmax_xp.backend import Backend, backend_of, to_host
-from softmax_xp.data.source import Source, rows_at
+from softmax_xp.data.buffers import Buffers
+from softmax_xp.data.row_checks import check_entries, check_rows
+from softmax_xp.data.source import Source, SparseSource, is_sparse_source, rows_at
+from softmax_xp.data.sparse import row_slice
+from softmax_xp.data.sparse_reading import SparseReader
 from softmax_xp.data.upload import Landing, Uploads, uploads_of
-from softmax_xp.errors import InvalidValueError
 from softmax_xp.typing import Array
 
 # Chunks that are read ahead of those that are computed.
 _AHEAD = 2
 # A chunk whose read took longer than this, and than this speed, came from a disk or through a decoder.
 _PAUSE_SECONDS, _CACHED_BYTES_PER_SECOND = 2e-4, 1e9
-# Buffers that wait for their next use; beyond these they go back to the system.
-_MOST_WAITING = 8
 # Every so manieth row, of which a solver makes its estimates again and again, is kept up to this size.
 _SAMPLE_BYTES = 1 << 26
 
@@ -71,11 +71,12 @@ class StreamedRows:
         self.source, self.backend, self.largest, self.engine = source, backend, largest, engine
         self.shape: tuple[int, int] = source.shape
         self.dtype: Any = backend.put(np.empty(0, dtype=source.dtype)).dtype
+        self._sparse = SparseReader(cast("SparseSource", source), backend) if is_sparse_source(source) else None
         self.uploads: Uploads | None = uploads_of(backend)
-        self._buffers = _Buffers(self.uploads)
-        # One byte for each sample: whether it has been looked at.
+        self._buffers = Buffers(self.uploads)
         self.cache: Any = None  # blocks for minibatches, see :mod:`softmax_xp.data.shuffled`
-        self._sample: tuple[int, NDArray[Any]] | None = None
+        self._sample: tuple[int, Any] | None = None
+        # One byte for each sample: whether it has been looked at.
         self._checked = np.full(self.shape[0], source.dtype.kind != "f")
 
     def __repr__(self) -> str:
@@ -86,6 +87,17 @@ class StreamedRows:
     def ndim(self) -> int:
         """Always 2."""
         return 2
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether chunks are sparse arrays."""
+        return self._sparse is not None
+
+    @property
+    def indptr(self) -> NDArray[np.int64]:
+        """Where the rows of sparse samples begin among the entries, as SciPy calls it; shape (n_samples + 1,)."""
+        assert self._sparse is not None  # noqa: S101 - who asks knows that they are sparse
+        return self._sparse.limits
 
     def over(self, source: Source) -> "StreamedRows":
         """Return other rows on the way to the same place.
@@ -102,7 +114,11 @@ class StreamedRows:
         """
         return StreamedRows(source, self.backend, self.largest)
 
-    def read(self, part: slice | NDArray[np.int64]) -> NDArray[Any]:
+    def put(self, rows: Any) -> Any:
+        """Bring rows that were read to where they are computed: array, or sparse array, of shape (some, n_features)."""
+        return self.backend.put(rows) if self._sparse is None else self._sparse.put(rows)
+
+    def read(self, part: slice | NDArray[np.int64]) -> Any:
         """Read some rows into memory of the host.
 
         Parameters
@@ -112,7 +128,7 @@ class StreamedRows:
 
         Returns
         -------
-        numpy.ndarray of shape (some, n_features)
+        numpy.ndarray, or scipy.sparse.csr_array, of shape (some, n_features)
             Not to be written to, since its memory is used again.
 
         Raises
@@ -122,6 +138,12 @@ class StreamedRows:
         """
         n_samples, n_features = self.shape
         numbers = range(*part.indices(n_samples)) if isinstance(part, slice) else part
+        if self._sparse is not None:
+            entries = self._sparse.read(numbers)
+            if not self._checked[part].all():
+                check_entries(entries, numbers, self.source.name, self.largest)
+                self._checked[part] = True
+            return entries
         rows = self._buffers.lease((len(numbers), n_features), self.source.dtype)
         if isinstance(numbers, range) and numbers.step == 1:
             self.source.read_into(numbers.start, rows)
@@ -133,7 +155,7 @@ class StreamedRows:
         rows.flags.writeable = False
         return rows
 
-    def sample(self, every: int) -> NDArray[Any] | None:
+    def sample(self, every: int) -> Any:
         """Return each such row, in memory of the host; None where they would be too large to keep.
 
         Parameters
@@ -143,12 +165,16 @@ class StreamedRows:
 
         Returns
         -------
-        numpy.ndarray of shape (some, n_features) or None
+        numpy.ndarray, or scipy.sparse.csr_array, of shape (some, n_features), or None
             The last sample is kept, since solvers ask for the same one again: read one by one its rows cost as much as
             all rows.
         """
         n_samples, n_features = self.shape
-        if -(-n_samples // every) * n_features * self.source.dtype.itemsize > _SAMPLE_BYTES:
+        if self._sparse is None:
+            n_bytes = -(-n_samples // every) * n_features * self.source.dtype.itemsize
+        else:
+            n_bytes = int(np.diff(self._sparse.limits)[::every].sum()) * _entry_bytes(self.source.dtype)
+        if n_bytes > _SAMPLE_BYTES:
             return None
         kept = self._sample
         if kept is None or kept[0] != every:
@@ -167,14 +193,14 @@ class StreamedRows:
 
         Returns
         -------
-        array of shape (some, n_features)
+        array, or sparse array, of shape (some, n_features)
             A copy.
         """
         numbers = to_host(index).astype(np.int64, copy=False)
         sample = self.sample(every) if every > 1 else None
         if sample is not None:
-            return self.backend.put(sample[numbers])
-        return self.backend.put(self.read(every * numbers))
+            return self.put(sample[numbers])
+        return self.put(self.read(every * numbers))
 
 
 def stream_matrix(source: Source, backend: Backend | None = None, dtype_name: str = "float64") -> StreamedRows:
@@ -209,7 +235,7 @@ class StreamedChunk:
         self._reading, self._number, self.shape = reading, number, shape
 
     def get(self) -> Array:
-        """Return the rows on the device, and see to the next ones: array of shape (some, n_features)."""
+        """Return the rows on the device, and see to the next ones: array, or sparse array, (some, n_features)."""
         return self._reading.get(self._number)
 
 
@@ -228,47 +254,7 @@ def loaded(rows: Any) -> Array:
     """
     if isinstance(rows, StreamedChunk):
         return rows.get()
-    return rows.backend.put(rows.read(slice(0, rows.shape[0]))) if isinstance(rows, StreamedRows) else rows
-
-
-def check_rows(
-    rows: NDArray[Any], numbers: Sequence[int] | NDArray[np.int64], name: str, largest: float = np.inf
-) -> None:
-    """Refuse entries that are not finite, or too large.
-
-    Parameters
-    ----------
-    rows : numpy.ndarray of shape (some, n_features)
-        Floats.
-    numbers : sequence of int
-        The number of each row, for the message.
-    name : str
-        Of the source.
-    largest : float, default: inf
-        The largest size that an entry may have.
-
-    Raises
-    ------
-    InvalidValueError
-        Naming the first row and column.
-    """
-    allowed = np.isfinite(rows)
-    if largest < np.inf:
-        allowed &= np.abs(rows) <= largest
-    if allowed.all():
-        return
-    place = int(np.argmin(allowed.all(axis=1)))
-    column = int(np.argmin(allowed[place]))
-    value = float(rows[place, column])
-    where = f"row {numbers[place]}, column {column} of {name} (in the chunk of rows {numbers[0]} to {numbers[-1]})"
-    if np.isfinite(value):
-        msg = f"`X` must fit float32; got {value:g} at {where}. Scale it, or pass dtype='float64'."
-        raise InvalidValueError(msg)
-    advice = "Remove these samples or fill in the values" if np.isnan(value) else "Scale the features"
-    got = "NaN" if np.isnan(value) else f"{value:g}"
-    count = int(rows.size - np.count_nonzero(allowed))
-    msg = f"`X` must be finite; got {got} at {where}, {count} such values in this chunk. {advice} first."
-    raise InvalidValueError(msg)
+    return rows.put(rows.read(slice(0, rows.shape[0]))) if isinstance(rows, StreamedRows) else rows
 
 
 def chunks_of(X: StreamedRows, parts: Sequence[slice]) -> Iterator[StreamedChunk | Array]:
@@ -279,7 +265,7 @@ def chunks_of(X: StreamedRows, parts: Sequence[slice]) -> Iterator[StreamedChunk
     X : StreamedRows
         The rows.
     parts : sequence of slice
-        Which rows each chunk has. All have one step, and begin at a multiple of it.
+        Which rows each chunk has. All have one step. Those of dense samples begin at a multiple of it.
 
     Yields
     ------
@@ -287,10 +273,11 @@ def chunks_of(X: StreamedRows, parts: Sequence[slice]) -> Iterator[StreamedChunk
         To be asked in about this order. Of a small sample the rows themselves.
     """
     every = parts[0].step or 1
-    sample = X.sample(every) if every > 1 else None
+    sample = X.sample(every) if every > 1 and all(part.start % every == 0 for part in parts) else None
     if sample is not None:
         for part in parts:
-            yield X.backend.put(sample[part.start // every : -(-part.stop // every)])
+            some = slice(part.start // every, -(-part.stop // every))
+            yield X.put(row_slice(sample, some) if X.is_sparse else sample[some])
         return
     reading = _Reading(X, parts)
     try:
@@ -309,7 +296,7 @@ class _Reading:
         self.lock = Lock()
         self.pool: ThreadPoolExecutor | None = None
         self.closed = len(parts) < 2  # nothing to read ahead
-        self.waiting: dict[int, Future[NDArray[Any] | Landing]] = {}
+        self.waiting: dict[int, Future[Any]] = {}
         self.begun = 0
         self.is_slow = rows.uploads is not None
 
@@ -331,7 +318,7 @@ class _Reading:
             found = self._read(self.parts[number], self._landing(number))
         else:
             found = future.result()
-        return found.arrived() if isinstance(found, Landing) else self.rows.backend.put(found)
+        return found.arrived() if isinstance(found, Landing) else self.rows.put(found)
 
     def give_up(self) -> None:
         """Read no more ahead; what is asked for all the same is read by whoever asks."""
@@ -341,53 +328,47 @@ class _Reading:
                 self.pool.shutdown(wait=False, cancel_futures=True)
 
     def _landing(self, number: int) -> Landing | None:
-        """Return where a part goes on an accelerator."""
+        """Return where a part goes on an accelerator; the arrays of a sparse one are copied when they are used."""
         rows = self.rows
-        if rows.uploads is None:
+        if rows.uploads is None or rows.is_sparse:
             return None
         n_rows = len(range(*self.parts[number].indices(rows.shape[0])))
         return rows.uploads.landing((n_rows, rows.shape[1]), rows.dtype)
 
-    def _read(self, part: slice, landing: Landing | None) -> NDArray[Any] | Landing:
+    def _read(self, part: slice, landing: Landing | None) -> Any:
         """Read a part, and send it on its way; this is what the thread does."""
         start = perf_counter()
         rows = self.rows.read(part)
         # Whatever the last read took, the next one is expected to take.
         seconds = perf_counter() - start
-        self.is_slow = landing is not None or seconds > _PAUSE_SECONDS + rows.nbytes / _CACHED_BYTES_PER_SECOND
+        n_bytes = rows.data.shape[0] * _entry_bytes(rows.dtype) if self.rows.is_sparse else rows.nbytes
+        self.is_slow = self.rows.uploads is not None or is_slow_read(n_bytes, seconds)
         return rows if landing is None else landing.receive(rows)
 
 
-class _Buffers:
-    """Memory for chunks, which is used again once nobody holds a view of it.
+def is_slow_read(n_bytes: int, seconds: float) -> bool:
+    """Tell whether what was read came from a disk or through a decoder, so that reading ahead pays.
 
-    Each array that is lent is the base of all views of it, so it lives as long as the last of them, whoever holds it.
-    What the system gives for large arrays is new memory each time, and to touch that first costs as much as the read.
+    Parameters
+    ----------
+    n_bytes : int
+        How much was read.
+    seconds : float
+        How long it took.
+
+    Returns
+    -------
+    bool
+        False for what the system's cache held.
+
+    Examples
+    --------
+    >>> is_slow_read(1 << 20, 1e-4), is_slow_read(1 << 20, 1e-2)
+    (False, True)
     """
+    return seconds > _PAUSE_SECONDS + n_bytes / _CACHED_BYTES_PER_SECOND
 
-    def __init__(self, uploads: Uploads | None) -> None:
-        self.uploads = uploads
-        self.waiting: list[Any] = []
 
-    def lease(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return an array of any content."""
-        n_bytes = prod(shape) * dtype.itemsize
-        raw = self._find(n_bytes)
-        lease = np.frombuffer(raw, dtype=dtype, count=prod(shape))
-        weakref.finalize(lease, self._give_back, raw).atexit = False
-        return lease.reshape(shape)
-
-    def _find(self, n_bytes: int) -> Any:
-        # Taken out before it is looked at: other threads come at any moment.
-        while self.waiting:
-            try:
-                raw = self.waiting.pop()
-            except IndexError:
-                break
-            if n_bytes <= len(raw):
-                return raw
-        return mmap.mmap(-1, n_bytes) if self.uploads is None else self.uploads.pinned(n_bytes)
-
-    def _give_back(self, raw: Any) -> None:
-        if len(self.waiting) < _MOST_WAITING:
-            self.waiting.append(raw)
+def _entry_bytes(dtype: np.dtype[Any]) -> int:
+    """Return the bytes of an entry of sparse samples, with its column."""
+    return 4 + dtype.itemsize

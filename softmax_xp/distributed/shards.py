@@ -22,8 +22,9 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from softmax_xp.backend import Backend, to_host
+from softmax_xp.data.row_checks import check_rows
 from softmax_xp.data.row_span import RowSpan
-from softmax_xp.data.streamed import StreamedRows, check_rows
+from softmax_xp.data.streamed import StreamedRows
 from softmax_xp.devices import get_backend
 from softmax_xp.distributed.packing import source_of_bytes, unpack
 from softmax_xp.distributed.tree import Node, TreeSum

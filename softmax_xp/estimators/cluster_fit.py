@@ -49,6 +49,12 @@ def check_client(problem: FitProblem, settings: FitSettings, client: Any) -> Non
             "this process's memory. Save it with numpy.save where all workers can read it, or leave out `client`."
         )
         raise InvalidTypeError(msg)
+    if X.is_sparse:
+        msg = (
+            f"`X` must be dense for a fit with `client`; got {X.source.name}, whose samples are sparse. Leave out "
+            "`client`: this process then reads them from their storage."
+        )
+        raise InvalidTypeError(msg)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, cast
 
 from softmax_xp.backend import array_namespace, scalar
-from softmax_xp.data.sparse import is_sparse, occurring_columns, select_columns, spread_rows
+from softmax_xp.data.rows import has_sparse_rows, occurring_columns, select_columns
+from softmax_xp.data.sparse import spread_rows
 from softmax_xp.estimators.coefficients import centred
 from softmax_xp.estimators.convex_checkpoint import StagedKeeper, keeper_of
 from softmax_xp.estimators.problem import FitProblem, FittedParts, counting
@@ -132,7 +133,7 @@ def _occurring_features(linear: LinearObjective) -> Array | None:
     A feature that never occurs has the coefficient 0 in every optimum that a penalty chooses, and hashed text has
     hundreds of thousands of them: vectors of coefficients would be the cost of the fit.
     """
-    if not is_sparse(linear.X):
+    if not has_sparse_rows(linear.X):
         return None
     columns = occurring_columns(linear.X)
     return columns if 0 < columns.shape[0] <= _WORTH_LEAVING_OUT * linear.X.shape[1] else None

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from softmax_xp.backend import Backend, array_namespace, as_array, backend_of, to_host
 from softmax_xp.data.npy_source import npy_writer
 from softmax_xp.data.open_source import source_and_labels, source_of
-from softmax_xp.data.rows import place_of, row_chunks, row_slice
-from softmax_xp.data.sparse import is_sparse
+from softmax_xp.data.rows import entry_count, place_of, row_chunks, row_slice
+from softmax_xp.data.sparse import in_float, is_sparse
 from softmax_xp.data.streamed import loaded, stream_matrix
 from softmax_xp.data.validation import check_lengths
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
@@ -255,7 +255,7 @@ class LinearPredictions:
     def _asked(self, X: Any, method: str) -> "_Asked":
         """Check the samples, and bring coefficients and samples together."""
         check_fitted(self)
-        source = source_of(X, feature_names=getattr(self, "feature_names_in_", None))
+        source = source_of(X, feature_names=getattr(self, "feature_names_in_", None), n_features=self.coef_.shape[1])
         matrix = as_matrix(X) if source is None else stream_matrix(source)
         if source is None:
             check_features(self, X, matrix, reset=False)
@@ -280,8 +280,11 @@ class _Asked(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows, and numbers of a row; of a sparse row the entries are few."""
-        return self.rows.shape[0], 1 if is_sparse(self.rows) else self.rows.shape[1]
+        """Rows, and numbers of a row; of a sparse row in memory the entries are few."""
+        rows: Any = self.rows
+        if is_sparse(rows):
+            return rows.shape[0], 1
+        return rows.shape[0], max(entry_count(rows) // rows.shape[0], 1)
 
     @property
     def itemsize(self) -> int:
@@ -291,7 +294,9 @@ class _Asked(NamedTuple):
     def logits(self, chunk: Any) -> Array:
         """Return those of some rows, wherever they are."""
         chunk = loaded(chunk)
-        return linear_logits(self.params, chunk if is_sparse(chunk) else self.backend.put(chunk, self.dtype))
+        return linear_logits(
+            self.params, in_float(chunk, self.dtype) if is_sparse(chunk) else self.backend.put(chunk, self.dtype)
+        )
 
 
 def _probabilities(logits: Array) -> tuple[Array]:

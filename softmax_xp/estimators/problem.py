@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from softmax_xp.backend import Backend, array_namespace, backend_of, scalar, to_host
 from softmax_xp.data.dask_source import on_host
 from softmax_xp.data.open_source import source_and_labels
-from softmax_xp.data.rows import place_of, select_rows, take_rows
-from softmax_xp.data.sparse import is_sparse
+from softmax_xp.data.rows import has_sparse_rows, place_of, select_rows, take_rows
 from softmax_xp.data.streamed import stream_matrix
 from softmax_xp.data.validation import check_width
 from softmax_xp.devices import get_backend
@@ -73,7 +72,7 @@ class FitProblem(NamedTuple):
 
 def check_dense(problem: FitProblem) -> None:
     """Refuse sparse data where minibatches are gathered."""
-    if is_sparse(problem.linear.X):
+    if has_sparse_rows(problem.linear.X):
         msg = (
             "`X` must be dense for minibatches; got a sparse array. Use a full-batch solver, such as solver='auto', or "
             "pass X.toarray() if it fits in memory."

@@ -21,7 +21,7 @@ from math import inf
 from typing import Any, cast, final
 
 from softmax_xp.backend import array_namespace, backend_of, scalar
-from softmax_xp.data.sparse import is_sparse
+from softmax_xp.data.rows import entry_count
 from softmax_xp.losses.contract import CurvedLoss, Targets, reciprocal_total
 from softmax_xp.objectives.linear import LinearObjective
 from softmax_xp.objectives.remote import joined
@@ -82,10 +82,8 @@ class BiasProblem:
 
     def has_cheap_products(self) -> bool:
         """Tell whether a further product with the data costs less than a further step."""
-        shape: tuple[int, int] = self.linear.X.shape
-        n_samples, n_features = shape
-        entries: int = self.linear.X.data.shape[0] if is_sparse(self.linear.X) else n_samples * n_features
-        return not self.keeps_logits or entries <= _NARROW * n_samples
+        n_samples: int = self.linear.X.shape[0]
+        return not self.keeps_logits or entry_count(self.linear.X) <= _NARROW * n_samples
 
     def polish(self, enough: float) -> float:
         """Make the bias optimal for the weight, or its slope ``enough``; return the slope that it had."""

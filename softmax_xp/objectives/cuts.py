@@ -2,8 +2,8 @@
 """Where a pass over the data of a linear model cuts the rows.
 
 Dense data are cut by rows alone. Sparse data on a CPU are cut into few chunks of about equal work, because each makes a
-part of the gradient that is as large as the weight. Either are cut further where a memory budget or the end of memory
-asks for it.
+part of the gradient that is as large as the weight. Those in storage are cut at the same rows, and further where a
+chunk would be large. All are cut further where a memory budget or the end of memory asks for it.
 """
 
 __all__ = ["Cuts", "PassPlan", "chunks_here", "cut_rows", "footprint_of", "plan_pass", "rows_at_once"]
@@ -11,8 +11,8 @@ __all__ = ["Cuts", "PassPlan", "chunks_here", "cut_rows", "footprint_of", "plan_
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from softmax_xp.data.rows import row_chunks
-from softmax_xp.data.sparse import balanced_slices, chunk_count, is_sparse
+from softmax_xp.data.rows import entry_count, has_sparse_rows, row_chunks
+from softmax_xp.data.sparse import balanced_slices, bounded_slices, chunk_count
 from softmax_xp.data.streamed import is_streamed
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.footprint import logits_copies
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _BUDGET_ROWS = 8192
 # Rows on their way from storage to an accelerator have pinned memory of the host as well.
 _STREAMED_BYTES = 1 << 26
+# Entries of a chunk that is read from storage, 50 MB in float64; or as many as the gradient has numbers: such vectors
+# are there anyway.
+_STREAMED_ENTRIES = 1 << 22
 
 
 class Cuts(NamedTuple):
@@ -78,14 +81,13 @@ def plan_pass(
     on_cpu, itemsize = backend.capabilities.row_chunks, _itemsize(linear, dtype)
     if copies is None:  # found out only where it matters: a pass over small data takes microseconds
         copies = 1 if on_cpu and linear.memory_budget is None else _copies(linear, n_columns)
-    parts = None
-    if is_sparse(linear.X) and not dense and on_cpu:
-        parts = balanced_slices(linear.X, chunk_count(linear.X, n_columns))
+    parts = _sparse_parts(linear, n_columns) if has_sparse_rows(linear.X) and not dense else None
+    if parts is not None and on_cpu:
         wanted = max(part.stop - part.start for part in parts)
     else:
-        width = 0 if is_sparse(linear.X) and not dense else n_features
+        width = 0 if has_sparse_rows(linear.X) and not dense else n_features
         wanted = chunk_rows(width, n_columns, itemsize, backend, copies=copies)
-    if is_streamed(linear.X) and not on_cpu:
+    if is_streamed(linear.X) and not on_cpu and parts is None:
         wanted = max(min(wanted, _STREAMED_BYTES // (n_features * linear.stored_itemsize)), 1)
     if linear.memory_budget is None:
         return PassPlan(parts, wanted)
@@ -99,6 +101,16 @@ def plan_pass(
     for_rows = for_rows if for_rows >= least.row else linear.memory_budget // 4
     budget = least_budget(footprint) - footprint.row + for_rows
     return PassPlan(parts, *plan_chunks(footprint, min(wanted, n_samples), budget))
+
+
+def _sparse_parts(linear: "LinearObjective", n_columns: int) -> list[slice] | None:
+    """Cut sparse rows where equal work, or what is read from storage at once, asks for it; None is nowhere."""
+    X, on_cpu = linear.X, linear.backend.capabilities.row_chunks
+    parts = balanced_slices(X, chunk_count(X, n_columns)) if on_cpu else None
+    if not is_streamed(X):
+        return parts
+    most = max(_STREAMED_ENTRIES, X.shape[1] * n_columns)
+    return bounded_slices(X.indptr, [slice(0, X.shape[0])] if parts is None else parts, most)
 
 
 def footprint_of(
@@ -128,8 +140,8 @@ def footprint_of(
     # An elastic net's gradient is made of two arrays and their sum.
     parts = 3 if linear.penalty is None or type(linear.penalty) is L2 else 5
     footprint = Footprint.of(n_features, n_columns, itemsize, copies=copies, parts=parts)
-    if is_sparse(linear.X) and not dense:  # the entries are converted, and the gradient is turned into rows
-        entries = -(-linear.X.data.shape[0] // n_samples)
+    if has_sparse_rows(linear.X) and not dense:  # the entries are converted, and the gradient is turned into rows
+        entries = -(-entry_count(linear.X) // n_samples)
         return footprint._replace(row=footprint.row + itemsize * (entries - n_features + n_columns))
     conversions = (linear.transform is not None) + (dtype is not None)
     return footprint._replace(row=footprint.row + conversions * n_features * itemsize)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
 from softmax_xp.backend import Backend, array_namespace, backend_of, scalar
+from softmax_xp.data.rows import has_sparse_rows
 from softmax_xp.data.sparse import in_float, is_sparse
 from softmax_xp.data.streamed import StreamedRows, loaded
 from softmax_xp.losses.contract import Loss, Targets, reciprocal_total
@@ -91,7 +92,7 @@ class LinearObjective:
     ----------
     X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
         Any real dtype; converted chunk by chunk. A sparse one is that of :func:`softmax_xp.data.sparse_input.as_rows`.
-        A streamed one stays where it is stored, and is read anew in each pass.
+        A streamed one, dense or sparse, stays where it is stored, and is read anew in each pass.
     targets : Targets
         From ``loss.prepare``, on the device of ``X``.
     loss : Loss
@@ -184,7 +185,7 @@ class LinearObjective:
             return False
         if n_bytes <= _SMALL_BYTES:
             return True
-        if is_sparse(self.X):
+        if has_sparse_rows(self.X):
             return n_samples <= 8 * n_features
         return n_bytes <= _LARGE_BYTES and 16 * n_columns * itemsize <= n_features * self.stored_itemsize
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from softmax_xp.backend import array_namespace, backend_of, scalar
 from softmax_xp.data.order import philox
-from softmax_xp.data.rows import take_rows
-from softmax_xp.data.sparse import is_sparse, squared_entries, to_dense
+from softmax_xp.data.rows import entry_count, has_sparse_rows, take_rows
+from softmax_xp.data.sparse import squared_entries, to_dense
 from softmax_xp.losses.contract import Targets
 from softmax_xp.objectives.metric import (
     CentredMetric,
@@ -77,7 +77,7 @@ def metric_of_rows(objective: "ConvexObjective", point: Array, weights: Callable
         For points of ``objective``.
     """
     builder = _Builder(objective, weights)
-    if is_sparse(objective.linear.X) and not builder.is_narrow():
+    if has_sparse_rows(objective.linear.X) and not builder.is_narrow():
         return builder.diagonal()
     objective.survey()  # before several threads ask for it
     if objective.shape[0] > _DENSE_LIMIT:
@@ -115,7 +115,7 @@ class _Builder:
         Text needs no more than the diagonal. Encoded categories do: each group of columns adds up to the bias.
         """
         work: int = min(self.sample, self.n_samples) * self.n_rows**2 + self.n_rows**3
-        entries: int = self.linear.X.data.shape[0] + 6 * self.n_samples
+        entries: int = entry_count(self.linear.X) + 6 * self.n_samples
         return work <= _NARROW_WORK * entries
 
     def classes_pay(self) -> bool:

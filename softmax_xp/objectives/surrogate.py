@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from softmax_xp.backend import array_namespace
+from softmax_xp.data.rows import has_sparse_rows
 from softmax_xp.data.sparse import is_sparse, squared_entries, to_dense
 from softmax_xp.typing import Array
 
@@ -142,7 +143,7 @@ def surrogate_of_rows(
     weighted = _weighted(objective, probabilities, axis)
     n_samples, n_rows = objective.linear.X.shape[0], objective.shape[0]
     few = n_rows <= max(_SMALL, min(_DENSE_LIMIT, _DENSE_SHARE * n_samples))
-    if few and not is_sparse(objective.linear.X):
+    if few and not has_sparse_rows(objective.linear.X):
         return _kronecker(objective, weighted)
     return _diagonal(objective, weighted)
 

@@ -81,8 +81,8 @@ def describe_data(X: Any, targets: Targets, backend: Backend) -> dict[str, str]:
 
     Parameters
     ----------
-    X : array, or sparse array, of shape (n_samples, n_features)
-        On the device.
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
+        On the device, or on its way there.
     targets : Targets
         Theirs.
     backend : Backend
@@ -95,7 +95,7 @@ def describe_data(X: Any, targets: Targets, backend: Backend) -> dict[str, str]:
     """
     n_samples, n_features = X.shape
     rows = take_rows(X, _spread(n_samples, max(min(_ROWS, _ENTRIES // max(n_features, 1)), 2), backend))
-    parts = (rows.indptr, rows.indices, rows.data) if is_sparse(X) else (rows,)
+    parts = (rows.indptr, rows.indices, rows.data) if is_sparse(rows) else (rows,)
     some = _spread(n_samples, _LABELS, backend)
     xp = backend.xp
     weights = [array for array in (targets.weight, targets.sample_weight, targets.class_weight) if array is not None]

@@ -10,8 +10,9 @@ from softmax_xp.backend import Backend, array_namespace, as_array, to_host
 from softmax_xp.data.labels import encode_labels
 from softmax_xp.data.open_source import source_and_labels
 from softmax_xp.data.rows import place_of
+from softmax_xp.data.source import Source, is_sparse_source
 from softmax_xp.data.standardize import Standardization, fit_standardization
-from softmax_xp.data.streamed import is_streamed, stream_matrix
+from softmax_xp.data.streamed import StreamedRows, is_streamed, stream_matrix
 from softmax_xp.data.validation import (
     check_lengths,
     check_matrix,
@@ -98,7 +99,7 @@ def prepare_problem(
         For values that make no sense, see :mod:`softmax_xp.data.validation`, and a memory budget too small for one row.
     """
     source, y = source_and_labels(X, y)
-    X = _as_matrix(X, "X") if source is None else stream_matrix(source)
+    X = _as_matrix(X, "X") if source is None else _as_stream(source, "X")
     backend = get_backend(place_of(X) if is_streamed(X) and device is None else device, like=X)
     float_dtype = backend.float_dtype(X.dtype if dtype is None else dtype)
     if y is None:
@@ -127,7 +128,7 @@ def prepare_problem(
             raise InvalidTypeError(msg)
         X_held, y_held, *weight_held = validation
         source_held, y_held = source_and_labels(X_held, y_held)
-        X_held = _as_matrix(X_held, "validation X") if source_held is None else stream_matrix(source_held)
+        X_held = _as_matrix(X_held, "validation X") if source_held is None else _as_stream(source_held, "validation X")
         if X_held.shape[1] != X.shape[1]:
             msg = f"`validation X` must have {X.shape[1]} features like `X`; got {X_held.shape[1]}."
             raise InvalidValueError(msg)
@@ -149,6 +150,17 @@ def _as_matrix(X: Any, name: str) -> Array:
         raise InvalidValueError(msg) from None
     check_matrix(matrix, name)
     return matrix
+
+
+def _as_stream(source: Source, name: str) -> StreamedRows:
+    """Return the rows of a source, which must be dense."""
+    if is_sparse_source(source):
+        msg = (
+            f"`{name}` must be dense; got {source.name}, whose samples are sparse. Pass the matrix' toarray() if it "
+            "fits in memory, or use a full-batch solver of SoftmaxClassifier."
+        )
+        raise InvalidTypeError(msg)
+    return stream_matrix(source)
 
 
 def _encode(y: Any, X: Array, classes: Any, loss: Loss) -> tuple[Any, Any]:

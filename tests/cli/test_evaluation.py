@@ -3,11 +3,14 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.metrics import accuracy_score, log_loss
 
 from softmax_xp import SoftmaxModel
 from softmax_xp.cli import evaluation
 from softmax_xp.cli.evaluation import Evaluation, evaluate_model, logit_chunks, most_confused
+from softmax_xp.data.sparse_source import CsrArraySource
+from softmax_xp.data.streamed import stream_matrix
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.typing import LinearParams
 
@@ -54,3 +57,12 @@ def test_the_most_frequent_mistakes_come_first():
     assert most_confused(result, 6, 10) == [(1, 4, 2), (0, 3, 1), (5, 0, 1)]
     assert most_confused(result, 6, 1) == [(1, 4, 2)]
     assert most_confused(Evaluation(0.0, 1.0, labels, labels), 6, 10) == []
+
+
+def test_sparse_samples_from_storage_are_written_out_a_few_rows_at_a_time(monkeypatch, classifier):
+    monkeypatch.setattr(evaluation, "_CHUNK_NUMBERS", 20)
+    X = np.arange(48.0).reshape(12, 4) % 3
+    rows = stream_matrix(CsrArraySource.of(csr_array(X)))
+    y = classifier.predict(X)
+    assert evaluate_model(classifier, rows, y)[:2] == pytest.approx(evaluate_model(classifier, X, y)[:2], rel=1e-12)
+    assert [part.stop - part.start for part, _ in logit_chunks(classifier, rows)] == [5, 5, 2]

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import softmax_xp as sx
-from softmax_xp.cli.samples import load_for_model, parts_of
+from softmax_xp.cli import samples
+from softmax_xp.cli.samples import load_for_model, open_dataset, parts_of
 from softmax_xp.data import Dataset
+from softmax_xp.data.streamed import is_streamed
 from softmax_xp.errors import InvalidValueError, ModelFileError
 
 X = np.arange(40.0).reshape(20, 2)
@@ -80,3 +82,18 @@ def test_of_a_data_set_with_a_test_split_that_is_used(monkeypatch, model):
     monkeypatch.setattr("softmax_xp.cli.samples.load_dataset", lambda *_, **__: Dataset(X[:, [0, 0, 1, 1]], test=test))
     loaded = replace(sx.load(model, "cpu"), metadata={})
     assert load_for_model(loaded, "fashion", data_dir=None, require_labels=True) is test
+
+
+def test_large_files_stay_on_the_disk_unless_their_rows_would_be_sparse(tmp_path, monkeypatch):
+    np.save(tmp_path / "X.npy", X)
+    np.savez(tmp_path / "X.npz", X=X, y=Y)
+    (tmp_path / "X.svm").write_text("0 1:2 2:3\n1 1:1 2:1\n")
+    with pytest.importorskip("h5py").File(tmp_path / "X.h5", "w") as file:
+        file["X"], file["y"] = X, Y
+    for large in (1, 1 << 28):
+        monkeypatch.setattr(samples, "_LARGE_BYTES", large)
+        found = {
+            name: is_streamed(open_dataset(str(tmp_path / name), require_labels=False).X)
+            for name in ("X.npy", "X.npz", "X.svm", "X.h5")
+        }
+        assert found == {"X.npy": large == 1, "X.npz": False, "X.svm": False, "X.h5": True}

@@ -36,3 +36,10 @@ def test_other_things_are_told_apart():
         DaskSource.of(da.zeros(3))
     with pytest.raises(InvalidTypeError, match="must hold real numbers"):
         DaskSource.of(da.zeros((3, 2), dtype=complex))
+
+
+def test_sparse_blocks_are_refused():
+    sparse = pytest.importorskip("scipy.sparse")
+    rows = da.from_array(X, chunks=(6, 3)).map_blocks(sparse.csr_matrix)
+    with pytest.raises(InvalidTypeError, match="`X` must be a Dask array of dense blocks; got sparse ones"):
+        DaskSource.of(rows)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from softmax_xp.data.open_source import open_source
+from softmax_xp.data.open_source import open_source, source_of
 from softmax_xp.errors import DataNotFoundError, InvalidValueError
 
 X = np.arange(36, dtype=np.float32).reshape(12, 3)
@@ -77,3 +77,44 @@ def test_a_bad_shard_is_named(tmp_path, shard, text):
     np.save(tmp_path / "b.npy", shard)
     with pytest.raises(InvalidValueError, match=text):
         open_source(tmp_path)
+
+
+def test_svmlight_text_may_have_more_features_than_it_says(tmp_path):
+    path = tmp_path / "X.svm"
+    path.write_text("1 1:2 3:4\n0 2:1\n")
+    assert open_source(path).shape == (2, 3)
+    assert open_source(path, n_features=7).shape == (2, 7)
+    assert source_of(path, n_features=7).shape == (2, 7)
+    assert source_of(path, n_features=2).shape == (2, 3)
+    with pytest.raises(InvalidValueError, match="`n_features` must be 3, as many as X.svm has; got 2"):
+        open_source(path, n_features=2)
+    np.save(tmp_path / "X.npy", X)
+    assert open_source(tmp_path / "X.npy", n_features=3).shape == (12, 3)
+    with pytest.raises(InvalidValueError, match="`n_features` must be 3, as many as X.npy has; got 7"):
+        open_source(tmp_path / "X.npy", n_features=7)
+
+
+def test_only_stores_have_arrays_by_name(tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    with pytest.raises(
+        InvalidValueError, match="`dataset` must be None unless the file is HDF5 or Zarr; got 'X' for X.npy"
+    ):
+        open_source(tmp_path / "X.npy", dataset="X")
+    with pytest.importorskip("h5py").File(tmp_path / "X.h5", "w") as file:
+        file["a"], file["b"] = X, X + 1
+    np.testing.assert_array_equal(whole(open_source(tmp_path / "X.h5", dataset="b")), X + 1)
+
+
+def test_a_folder_of_shards_may_hold_other_files(tmp_path):
+    np.save(tmp_path / "1.npy", X)
+    np.savez(tmp_path / "statistics.npz", mean=X[0])
+    (tmp_path / "notes.svm").write_text("nothing")
+    np.testing.assert_array_equal(whole(open_source(tmp_path)), X)
+
+
+def test_objects_of_hdf5_are_sources(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "X.h5", "w") as file:
+        file["a"] = X
+    with h5py.File(tmp_path / "X.h5") as file:
+        np.testing.assert_array_equal(whole(source_of(file["a"])), X)

@@ -1,20 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The three kinds of X answer alike."""
+"""The kinds of X answer alike."""
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from softmax_xp.backend import backend_of
-from softmax_xp.data.rows import entry_count, place_of, row_chunks, row_slice, select_rows, take_rows
+from softmax_xp.data import rows as rows_module
+from softmax_xp.data.rows import (
+    entry_count,
+    has_sparse_rows,
+    occurring_columns,
+    place_of,
+    row_chunks,
+    row_slice,
+    select_columns,
+    select_rows,
+    take_rows,
+)
 from softmax_xp.data.source import ArraySource
+from softmax_xp.data.sparse_source import CsrArraySource
 from softmax_xp.data.streamed import StreamedRows, is_streamed, loaded
 
 X = np.arange(30.0).reshape(10, 3)
-KINDS = ["dense", "sparse", "streamed"]
+KINDS = ["dense", "sparse", "streamed", "streamed sparse"]
 
 
 def of_kind(kind):
+    if kind == "streamed sparse":
+        return StreamedRows(CsrArraySource(csr_array(X)), backend_of(X))
     if kind == "streamed":
         return StreamedRows(ArraySource(X), backend_of(X))
     return X if kind == "dense" else csr_array(X)
@@ -43,10 +57,27 @@ def test_rows_here_and_there(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_part_of_the_rows_is_of_the_same_kind(kind):
     some = select_rows(of_kind(kind), np.asarray([1, 2, 9]))
-    assert is_streamed(some) is (kind == "streamed")
+    assert is_streamed(some) is kind.startswith("streamed")
+    assert has_sparse_rows(some) is kind.endswith("sparse")
     np.testing.assert_array_equal(as_dense(some), X[[1, 2, 9]])
 
 
 def test_slices_share_memory_and_entries_are_counted():
     assert np.shares_memory(row_slice(X, slice(2, 5)), X)
-    assert [entry_count(of_kind(kind)) for kind in KINDS] == [30, 29, 30]
+    assert [entry_count(of_kind(kind)) for kind in KINDS] == [30, 29, 30, 29]
+
+
+@pytest.mark.parametrize("kind", ["sparse", "streamed sparse"])
+@pytest.mark.parametrize("entries", [1, 1 << 18])
+def test_columns_that_never_occur_are_found_and_left_out(monkeypatch, kind, entries):
+    monkeypatch.setattr(rows_module, "_ENTRIES", entries)
+    dense = np.zeros((10, 9))
+    dense[3:, [2, 3, 8]] = X[3:]
+    matrix = csr_array(dense)
+    whole = matrix if kind == "sparse" else StreamedRows(CsrArraySource(matrix), backend_of(X))
+    columns = occurring_columns(whole)
+    assert columns.tolist() == [2, 3, 8]
+    few = select_columns(whole, columns)
+    assert few.shape == (10, 3)
+    assert is_streamed(few) is (kind != "sparse")
+    np.testing.assert_array_equal(as_dense(few), dense[:, columns])

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import pickle
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from softmax_xp.data.sharded import ShardedSource, natural_order
 from softmax_xp.data.source import ArraySource
+from softmax_xp.data.sparse_source import CsrArraySource
 from softmax_xp.errors import InvalidValueError
+from tests.data.sparse_forms import random_dense
+from tests.data.test_csr_source import as_matrix
 
 X = np.arange(30.0).reshape(10, 3)
 
@@ -78,3 +83,21 @@ def test_numbers_in_names_count_as_numbers():
         "a10.npy",
         "b1",
     ]
+
+
+def test_sparse_shards_are_one_sparse_source():
+    dense = random_dense()
+    parts = [CsrArraySource(csr_array(dense[start:stop])) for start, stop in ((0, 4), (4, 5), (5, 37))]
+    whole = pickle.loads(pickle.dumps(ShardedSource(parts)))
+    for start in range(0, 37, 3):
+        for stop in (start + 1, 5, 37):
+            if start < stop:
+                np.testing.assert_array_equal(as_matrix(whole, start, stop).toarray(), dense[start:stop])
+    out = np.empty((9, 11))
+    whole.read_into(2, out)
+    np.testing.assert_array_equal(out, dense[2:11])
+    assert ShardedSource([ArraySource(dense)]).limits is None
+    with pytest.raises(
+        InvalidValueError, match="must agree in their kind; got sparse in a sparse matrix and dense in an"
+    ):
+        ShardedSource([parts[0], ArraySource(dense)])

@@ -9,14 +9,13 @@ from softmax_xp.data.npy_source import open_npy
 from softmax_xp.data.sharded import ShardedSource
 from softmax_xp.data.source import (
     ArraySource,
-    FileStamp,
     SelectedRows,
     check_storage,
     fingerprint_of,
     is_source,
     rows_at,
 )
-from softmax_xp.errors import DataChangedError, InvalidTypeError, InvalidValueError
+from softmax_xp.errors import InvalidTypeError, InvalidValueError
 
 X = np.arange(60.0).reshape(20, 3)
 
@@ -101,20 +100,6 @@ def test_a_fingerprint_is_of_the_content(tmp_path):
 def test_a_fingerprint_reads_few_rows():
     tall = ArraySource(np.zeros((100_000, 2)))
     assert len(fingerprint_of(tall)) == 64
-
-
-def test_a_stamp_notices_changes(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"12")
-    stamp = FileStamp.of(path)
-    with path.open("rb") as file:
-        stamp.check(file, path)
-        stamp.check(path, path)
-        path.write_bytes(b"123")
-        with pytest.raises(DataChangedError, match=r"has changed since it was opened \(2 bytes before, 3 now\). Write"):
-            stamp.check(file, path)
-    with pytest.raises(DataChangedError, match=r"\(it was written to\)"):
-        FileStamp(3, stamp.modified - 1).check(path, path)
 
 
 def test_sources_are_pickled():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a fit does with sparse rows: slices, columns, and chunks of equal work, all of which share memory."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -11,6 +13,7 @@ from softmax_xp.backend import backend_of
 from softmax_xp.data.sparse import (
     assembled,
     balanced_slices,
+    bounded_slices,
     chunk_count,
     in_float,
     is_sparse,
@@ -98,6 +101,19 @@ def test_chunks_cover_all_rows_in_order_and_share_the_work(lengths, n_chunks):
     work = [limits[part.stop] - limits[part.start] + 6 * (part.stop - part.start) for part in slices]
     # No chunk has more than its share and the rows at its two ends.
     assert max(work) <= (limits[-1] + 6 * len(lengths)) / n_chunks + 2 * (max(lengths) + 6)
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=60), st.integers(1, 90), st.integers(1, 5))
+def test_large_parts_are_cut_by_their_entries(lengths, most, n_parts):
+    limits = np.concatenate(([0], np.cumsum(lengths)))
+    bounds = np.unique(np.linspace(0, len(lengths), n_parts + 1).astype(int)).tolist()
+    parts = [slice(start, stop) for start, stop in pairwise(bounds)]
+    slices = bounded_slices(limits, parts, most)
+    assert np.concatenate([np.arange(len(lengths))[part] for part in slices]).tolist() == list(range(len(lengths)))
+    for part in slices:
+        assert limits[part.stop] - limits[part.start] <= most or part.stop - part.start == 1
+    assert set(bounds) <= {part.start for part in slices} | {len(lengths)}
+    assert bounded_slices(limits, parts, int(limits[-1]) + 1) == parts
 
 
 def test_the_number_of_chunks_follows_from_the_sizes():

@@ -5,13 +5,16 @@ import time
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from softmax_xp.backend import backend_of, to_host
 from softmax_xp.data import streamed
 from softmax_xp.data.source import ArraySource
+from softmax_xp.data.sparse_source import CsrArraySource
 from softmax_xp.data.streamed import StreamedRows, chunks_of, is_streamed, loaded
 from softmax_xp.devices import get_backend
 from softmax_xp.errors import InvalidValueError
+from tests.data.sparse_forms import random_dense
 
 X = np.arange(60, dtype=np.float32).reshape(20, 3)
 PARTS = [slice(start, start + 4) for start in range(0, 20, 4)]
@@ -166,15 +169,6 @@ def test_memory_is_used_again_when_nobody_looks_at_it():
     np.testing.assert_array_equal(third, X[8:12])
 
 
-def test_few_buffers_wait():
-    rows = streamed_rows()
-    held = [rows.read(slice(0, 4)) for _ in range(20)]
-    held.clear()
-    assert len(rows._buffers.waiting) == streamed._MOST_WAITING
-    rows.read(slice(0, 20))  # larger than each of them: they make way
-    assert len(rows._buffers.waiting) == 1
-
-
 def test_a_pass_has_few_buffers():
     rows = streamed_rows(Watched(np.zeros((4000, 3), dtype=np.float32)))
     addresses = {chunk.get().ctypes.data for chunk in chunks_of(rows, [slice(i, i + 4) for i in range(0, 4000, 4)])}
@@ -257,3 +251,71 @@ def test_a_large_sample_is_read_each_time(monkeypatch):
         found = [chunk.get() for chunk in chunks_of(rows, [slice(0, 12, 6), slice(12, 20, 6)])]
         np.testing.assert_array_equal(np.concatenate(found), X[::6])
     np.testing.assert_array_equal(rows.take(np.asarray([2, 1]), 6), X[[12, 6]])
+
+
+DENSE = random_dense()
+
+
+def sparse_rows(matrix=None, **options):
+    return streamed_rows(CsrArraySource(csr_array(DENSE) if matrix is None else matrix), **options)
+
+
+def test_sparse_samples_come_as_sparse_chunks():
+    rows = sparse_rows()
+    assert (rows.is_sparse, streamed_rows().is_sparse) == (True, False)
+    assert rows.indptr.tolist() == csr_array(DENSE).indptr.tolist()
+    parts = [slice(0, 5), slice(5, 6), slice(6, 37)]
+    chunks = list(chunks_of(rows, parts))
+    assert [chunk.shape for chunk in chunks] == [(5, 11), (1, 11), (31, 11)]
+    for part, chunk in zip(parts, chunks, strict=True):
+        np.testing.assert_array_equal(loaded(chunk).toarray(), DENSE[part])
+    np.testing.assert_array_equal(loaded(rows).toarray(), DENSE)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize(
+    "parts", [[slice(0, 12, 3), slice(12, 37, 3)], [slice(0, 7, 3), slice(7, 37, 3)]], ids=["aligned", "anywhere"]
+)
+def test_samples_of_sparse_rows(monkeypatch, kept, parts):
+    n_bytes = int(np.diff(csr_array(DENSE).indptr)[::3].sum()) * 12
+    monkeypatch.setattr(streamed, "_SAMPLE_BYTES", n_bytes - (not kept))
+    rows = sparse_rows()
+    assert (rows.sample(3) is not None) is kept
+    found = [loaded(chunk).toarray() for chunk in chunks_of(rows, parts)]
+    np.testing.assert_array_equal(np.concatenate(found), np.concatenate([DENSE[part] for part in parts]))
+    index = np.asarray([12, 0, 3])
+    np.testing.assert_array_equal(rows.take(index, 3).toarray(), DENSE[::3][index])
+    np.testing.assert_array_equal(rows.take(index).toarray(), DENSE[index])
+
+
+def test_sparse_rows_are_checked_once(monkeypatch):
+    bad = DENSE.copy()
+    bad[13, 2] = np.nan
+    with pytest.raises(InvalidValueError, match="NaN at row 13, column 2 of a sparse matrix"):
+        sparse_rows(csr_array(bad)).read(slice(10, 20))
+    with pytest.raises(InvalidValueError, match="`X` must fit float32; got 1.5 at row 3, column 0"):
+        sparse_rows(largest=1.4).read(slice(3, 4))
+    rows, checks = sparse_rows(), []
+    monkeypatch.setattr(streamed, "check_entries", lambda *given: checks.append(1))
+    for part in (slice(0, 10), slice(0, 10), slice(5, 20)):
+        rows.read(part)
+    assert len(checks) == 2
+
+
+def test_slow_sparse_storage_is_read_ahead():
+    source = CsrArraySource(csr_array(DENSE))
+
+    class Slow:
+        name, labels, feature_names, target_name = "slow", None, None, None
+        shape, dtype, limits, threads = source.shape, source.dtype, source.limits, set()
+
+        def read_entries(self, *given):
+            time.sleep(0.005)
+            self.threads.add(threading.current_thread().name)
+            source.read_entries(*given)
+
+    slow, parts = Slow(), [slice(start, start + 5) for start in range(0, 35, 5)]
+    for part, chunk in zip(parts, chunks_of(streamed_rows(slow), parts), strict=True):
+        np.testing.assert_array_equal(chunk.get().toarray(), DENSE[part])
+        time.sleep(0.02)
+    assert len(slow.threads) > 1

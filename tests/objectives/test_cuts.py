@@ -11,9 +11,12 @@ from threadpoolctl import threadpool_limits
 
 from softmax_xp import losses
 from softmax_xp.backend import Backend, Capabilities
+from softmax_xp.data import sparse
+from softmax_xp.data.sparse_source import CsrArraySource
+from softmax_xp.data.streamed import stream_matrix
 from softmax_xp.errors import InvalidValueError
 from softmax_xp.losses import CrossEntropy
-from softmax_xp.objectives import ConvexObjective, LinearObjective
+from softmax_xp.objectives import ConvexObjective, LinearObjective, cuts
 from softmax_xp.objectives.cuts import cut_rows, footprint_of, plan_pass, rows_at_once
 from softmax_xp.ops.memory import least_budget
 from softmax_xp.penalties import L2, ElasticNet
@@ -276,3 +279,34 @@ def _evaluated():
     logits = X @ PARAMS.weight + PARAMS.bias
     losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(N_SAMPLES), LABELS]
     return float(np.mean(losses)), float(np.mean(np.argmax(logits, axis=1) == LABELS))
+
+
+def test_sparse_rows_in_storage_are_cut_as_in_memory_and_further_where_a_chunk_would_be_large(monkeypatch):
+    monkeypatch.setattr(sparse, "_CHUNK_PRODUCTS", 1 << 10)
+    X = sp.random_array((600, 20), density=0.3, format="csr", rng=np.random.default_rng(0))
+    loss = CrossEntropy()
+    targets = loss.prepare(np.arange(600) % 3, 3, dtype=X.dtype)
+    here, stored = (
+        LinearObjective(rows, targets, loss, None, X.dtype) for rows in (X, stream_matrix(CsrArraySource(X)))
+    )
+    for options in ({}, {"dense": True}):
+        plans = [plan_pass(linear, 3, copies=None, **options) for linear in (here, stored)]
+        assert plans[0] == plans[1]
+    assert len(plan_pass(stored, 3, copies=None).parts) > 2
+    assert footprint_of(here, 3) == footprint_of(stored, 3)
+    plans_in_memory = plan_pass(here, 3, copies=None)
+    monkeypatch.setattr(cuts, "_STREAMED_ENTRIES", 50)
+    entries = [int(X.indptr[part.stop] - X.indptr[part.start]) for part in plan_pass(stored, 3, copies=None).parts]
+    assert max(entries) <= 60  # as many as a part of the gradient has numbers
+    assert plan_pass(here, 3, copies=None) == plans_in_memory
+
+
+def test_sparse_rows_on_their_way_to_an_accelerator_are_cut_by_their_entries(monkeypatch):
+    X = sp.random_array((600, 20), density=0.3, format="csr", rng=np.random.default_rng(0))
+    loss = CrossEntropy()
+    targets = loss.prepare(np.arange(600) % 3, 3, dtype=X.dtype)
+    stored = LinearObjective(stream_matrix(CsrArraySource(X)), targets, loss, None, X.dtype)
+    monkeypatch.setattr(cuts, "_STREAMED_ENTRIES", 50)
+    monkeypatch.setattr(LinearObjective, "backend", Backend("gpu", np, "gpu", Capabilities(row_chunks=False)))
+    parts = cut_rows(stored, *plan_pass(stored, 3, copies=4)[:2])
+    assert 1 < max(int(X.indptr[part.stop] - X.indptr[part.start]) for part in parts) <= 60
