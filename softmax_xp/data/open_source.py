@@ -27,7 +27,7 @@ from softmax_xp.data.sharded import ShardedSource, natural_order
 from softmax_xp.data.source import Source, is_source
 from softmax_xp.data.streamed import is_streamed
 from softmax_xp.data.svmlight_source import SvmlightSource, open_svmlight
-from softmax_xp.errors import DataNotFoundError, InvalidValueError
+from softmax_xp.errors import DataNotFoundError, InvalidTypeError, InvalidValueError
 
 # An opener takes (path, target, feature_names) and opens one file or folder.
 _Opener: TypeAlias = Callable[[Path, str | None, Sequence[str] | None], Source]
@@ -110,7 +110,7 @@ def open_source(
     DataNotFoundError
         If there is no such file or folder.
     InvalidTypeError
-        If the samples are not real numbers.
+        If `path` is no path, or the samples are not real numbers.
     InvalidValueError
         If the format is unknown, a file is damaged or empty, or files or labels do not fit each other.
     MissingDependencyError
@@ -125,6 +125,9 @@ def open_source(
     ...     open_source(folder, labels=[0, 1, 0, 1, 1, 1, 0]).shape
     (7, 2)
     """
+    if not isinstance(path, str | os.PathLike):
+        msg = f"`path` must be the path of a file or folder; got {type(path).__name__}."
+        raise InvalidTypeError(msg)
     path = Path(path)
     if labels is not None and target is not None:
         msg = f"`labels` and `target` must not both be given; got labels and {target!r}. Pass one."

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from softmax_xp.data.open_source import open_source, source_of
-from softmax_xp.errors import DataNotFoundError, InvalidValueError
+from softmax_xp.errors import DataNotFoundError, InvalidTypeError, InvalidValueError
 
 X = np.arange(36, dtype=np.float32).reshape(12, 3)
 Y = np.arange(12) % 3
@@ -118,3 +118,9 @@ def test_objects_of_hdf5_are_sources(tmp_path):
         file["a"] = X
     with h5py.File(tmp_path / "X.h5") as file:
         np.testing.assert_array_equal(whole(source_of(file["a"])), X)
+
+
+@pytest.mark.parametrize("path", [None, 3, np.zeros((2, 2))])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InvalidTypeError, match="`path` must be the path of a file or folder; got "):
+        open_source(path)
