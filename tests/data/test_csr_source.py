@@ -86,6 +86,8 @@ def test_folders_can_be_read_only(tmp_path):
 
 FALLING = X.indptr.copy()
 FALLING[4] = FALLING[8]
+LATE = X.indptr.copy()
+LATE[0] = 1
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,7 @@ FALLING[4] = FALLING[8]
         ),
         ({"indptr": X.indptr + 1}, InvalidValueError, "got 38 numbers from 1 to"),
         ({"indptr": X.indptr * 2}, InvalidValueError, "which is how many entries there are; got 38 numbers from 0 to"),
+        ({"indptr": LATE}, InvalidValueError, "got 38 numbers from 1 to 141. Write"),
         ({"indptr": FALLING}, InvalidValueError, "got 38 numbers from 0 to 141, some of them falling"),
         (
             {"indptr": X.indptr.astype(float)},
