@@ -106,6 +106,11 @@ class ArrowSource:
         """The target column."""
         return self.columns.target
 
+    @property
+    def runs(self) -> NDArray[np.int64]:
+        """The first row of each block: within one, rows are decoded from the first on."""
+        return np.asarray(self.blocks[:-1], dtype=np.int64)
+
     def read_into(self, start: int, out: NDArray[Any]) -> None:
         """Decode the rows from ``start`` on into ``out``.
 

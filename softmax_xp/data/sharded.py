@@ -14,7 +14,7 @@ from typing import Any, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
-from softmax_xp.data.source import Source, SparseSource, is_sparse_source
+from softmax_xp.data.source import Source, SparseSource, is_sparse_source, runs_of
 from softmax_xp.errors import InvalidValueError
 
 
@@ -98,6 +98,15 @@ class ShardedSource:
     def target_name(self) -> str | None:
         """That of each shard."""
         return self.shards[0].target_name
+
+    @property
+    def runs(self) -> NDArray[np.int64] | None:
+        """Those of the shards; one without any is a single run beside others that have some."""
+        found = [runs_of(shard) for shard in self.shards]
+        if all(runs is None for runs in found):
+            return None
+        firsts = zip(self.starts, found, strict=False)
+        return np.concatenate([start + (np.zeros(1, np.int64) if runs is None else runs) for start, runs in firsts])
 
     def read_into(self, start: int, out: NDArray[Any]) -> None:
         """Read the rows from ``start`` on into ``out``, from as many shards as they lie in."""

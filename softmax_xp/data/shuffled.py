@@ -6,19 +6,25 @@ blocks of neighbouring rows, whose order is random; and of each run of blocks, a
 among themselves. Each epoch reads each block once. A batch is drawn from the random blocks of one window, not from all
 rows: where neighbouring rows are alike, as in files sorted by class, it is as mixed as a sample of 64 blocks.
 
+A row group of Parquet, or a batch of Arrow, is decoded from its beginning, so its blocks keep their order: groups come
+in random order, and windows are cut from that. Groups of more than a window are windows of neighbours; write small ones
+if the rows are sorted.
+
 Data that fit in one window are shuffled as data in memory are, and give the same model.
 
-Where reading is slow, from a disk or through a decoder, a thread reads the next window while this one is trained on;
-what the system's cache holds is read by the thread that computes, see :mod:`softmax_xp.data.streamed`.
+Where a read waits, as for a disk, a thread reads the next window while this one is trained on. What the system's cache
+holds, and what has to be decoded, is read by the thread that computes: a step is many short calls, and a decoder beside
+them made an epoch over Parquet a tenth to a fifth longer (measured on two cores).
 """
 
-__all__ = ["BlockCache", "announce_epoch", "batch_of", "row_order"]
+__all__ = ["ANY_ROW", "BlockCache", "announce_epoch", "batch_of", "describe_order", "row_order"]
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, final
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +32,14 @@ from numpy.typing import NDArray
 from softmax_xp.backend import to_host
 from softmax_xp.data.order import epoch_order, philox
 from softmax_xp.data.rows import take_rows
+from softmax_xp.data.source import runs_of
 from softmax_xp.data.streamed import StreamedRows, is_slow_read, is_streamed
 from softmax_xp.typing import Array
 
 # Of a block, and how many of them make a window.
 _BLOCK_BYTES, _BLOCKS = 1 << 20, 64
+# How an order without windows is described.
+ANY_ROW = "any row"
 # Generators of blocks and of their windows, beside those of `epoch_order`, which count from 2.
 _FIRST_STREAM = 1 << 40
 
@@ -73,9 +82,40 @@ def _has_windows(X: Any) -> bool:
 
 def _windows(X: StreamedRows, seed: int, epoch: int) -> tuple[np.random.Generator, list[NDArray[np.int64]]]:
     """Return the blocks of each window of an epoch, and the generator that will shuffle their rows."""
-    random = philox(seed, _FIRST_STREAM + epoch)
-    blocks = random.permutation(-(-X.shape[0] // _block_rows(X)))
-    return random, [blocks[first : first + _BLOCKS] for first in range(0, blocks.shape[0], _BLOCKS)]
+    random, size = philox(seed, _FIRST_STREAM + epoch), _block_rows(X)
+    n_blocks = -(-X.shape[0] // size)
+    runs = runs_of(X.source)
+    if runs is None:
+        blocks = random.permutation(n_blocks)
+    else:
+        run_of_block = np.searchsorted(runs, size * np.arange(n_blocks), side="right") - 1
+        blocks = np.argsort(random.permutation(runs.shape[0])[run_of_block], kind="stable")
+    return random, [blocks[first : first + _BLOCKS] for first in range(0, n_blocks, _BLOCKS)]
+
+
+def describe_order(X: Any) -> str:
+    """Return what the order of an epoch depends on, beside seed, epoch and the number of samples.
+
+    Parameters
+    ----------
+    X : array, sparse array or StreamedRows, of shape (n_samples, n_features)
+        The samples.
+
+    Returns
+    -------
+    str
+        The same for data whose orders are the same.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> describe_order(np.eye(3))
+    'any row'
+    """
+    if not _has_windows(X):
+        return ANY_ROW
+    runs = runs_of(X.source)
+    return f"{_BLOCKS} blocks of {_block_rows(X)} rows" + ("" if runs is None else f" {crc32(runs.tobytes()):08x}")
 
 
 def announce_epoch(X: Any, seed: int, epoch: int) -> None:
@@ -189,10 +229,11 @@ class BlockCache:
 
     def _read(self, number: int) -> NDArray[Any]:
         """Read a block."""
-        begin, start = perf_counter(), number * self.block
+        begin, worked, start = perf_counter(), thread_time(), number * self.block
         found: NDArray[Any] = self.rows.read(slice(start, min(start + self.block, self.rows.shape[0])))
-        # Whatever the last read took, the next one is expected to take.
-        self.is_slow = self.rows.uploads is not None or is_slow_read(found.nbytes, perf_counter() - begin)
+        # As long as the last read waited the next one is expected to wait.
+        waited = perf_counter() - begin - (thread_time() - worked)
+        self.is_slow = self.rows.uploads is not None or is_slow_read(found.nbytes, waited)
         return found
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "is_source",
     "is_sparse_source",
     "rows_at",
+    "runs_of",
 ]
 
 import hashlib
@@ -236,6 +237,12 @@ class SelectedRows:
         return self.source.dtype
 
     @property
+    def runs(self) -> NDArray[np.int64] | None:
+        """Those of the other, as far as they hold such rows."""
+        runs = runs_of(self.source)
+        return None if runs is None else np.unique(np.searchsorted(self.index, runs[runs <= self.index[-1]]))
+
+    @property
     def labels(self) -> NDArray[Any] | None:
         """Those of these rows."""
         labels = self.source.labels
@@ -258,6 +265,29 @@ class SelectedRows:
     def read_entries(self, start: int, stop: int, columns: NDArray[Any], values: NDArray[Any]) -> None:
         """Read the entries of the rows from ``start`` to ``stop``, of a sparse source."""
         entries_at(cast("SparseSource", self.source), self.index[start:stop], columns, values)
+
+
+def runs_of(source: Source) -> NDArray[np.int64] | None:
+    """Return the first row of each run that is best read from its beginning on, as where the storage is compressed.
+
+    Parameters
+    ----------
+    source : Source
+        The samples. One that has such runs has them as ``runs``.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n_runs,), or None
+        Ascending from 0. None where any rows are read as quickly as others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> runs_of(ArraySource(np.eye(2))) is None
+    True
+    """
+    runs: NDArray[np.int64] | None = getattr(source, "runs", None)
+    return runs
 
 
 def rows_at(source: Source, index: NDArray[np.int64], out: NDArray[Any] | None = None) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from typing import Any, final
 
 from softmax_xp.backend import Backend
 from softmax_xp.data.order import initial_weight, philox
+from softmax_xp.data.shuffled import ANY_ROW, describe_order
 from softmax_xp.errors import InvalidTypeError, InvalidValueError, SmallDataWarning, TrainingDivergedError
 from softmax_xp.kernels import find_kernel
 from softmax_xp.kernels.precision import check_compute, products
@@ -286,6 +287,8 @@ class Trainer:
                     field.name: describe(getattr(self, field.name)) for field in fields(self) if field.name not in _FREE
                 },
             }
+            if (order := describe_order(train.X)) != ANY_ROW:
+                fit["order"] = order
             if held_out is not None:
                 described = describe_data(held_out.X, held_out.targets, backend)
                 fit |= {f"validation {name}": text for name, text in described.items()}

@@ -101,3 +101,16 @@ def test_sparse_shards_are_one_sparse_source():
         InvalidValueError, match="must agree in their kind; got sparse in a sparse matrix and dense in an"
     ):
         ShardedSource([parts[0], ArraySource(dense)])
+
+
+def test_runs_are_those_of_the_shards():
+    class InRuns:
+        name, labels, feature_names, target_name, dtype = "runs", None, None, None, np.dtype("float64")
+        shape, runs = (6, 2), np.asarray([0, 4])
+
+        def read_into(self, start, out):
+            out[...] = 0.0
+
+    plain = ArraySource(np.zeros((3, 2)))
+    assert ShardedSource((plain, plain)).runs is None
+    assert ShardedSource((plain, InRuns(), plain)).runs.tolist() == [0, 3, 7, 9]

@@ -8,7 +8,7 @@ import pytest
 from softmax_xp.backend import backend_of
 from softmax_xp.data import shuffled
 from softmax_xp.data.order import epoch_order
-from softmax_xp.data.shuffled import BlockCache, announce_epoch, batch_of, row_order
+from softmax_xp.data.shuffled import BlockCache, announce_epoch, batch_of, describe_order, row_order
 from softmax_xp.data.source import ArraySource
 from softmax_xp.data.streamed import StreamedRows
 
@@ -163,3 +163,33 @@ def test_data_in_memory_need_no_announcement():
     rows = rows_of()
     announce_epoch(rows, 0, 0)
     assert rows.cache is None
+
+
+class InRuns(Counting):
+    """A source whose rows are best read in runs of 100."""
+
+    runs = np.arange(0, N, 100)
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_blocks_of_a_run_keep_their_order_and_runs_do_not():
+    rows = rows_of(InRuns())
+    order = row_order(rows, 0, 0)
+    assert sorted(order.tolist()) == list(range(N))
+    _, windows = shuffled._windows(rows, 0, 0)
+    blocks = np.concatenate(windows)
+    assert sorted(blocks.tolist()) == list(range(101))
+    runs = (blocks // 10).tolist()
+    firsts = [run for place, run in enumerate(runs) if place == 0 or runs[place - 1] != run]
+    assert sorted(firsts) == list(range(11))  # each run is visited once
+    assert firsts != sorted(firsts)
+    assert all(np.diff(blocks[blocks // 10 == run]).tolist() == [1] * (9 if run < 10 else 0) for run in range(11))
+    for start in range(0, N, 16):
+        np.testing.assert_array_equal(batch_of(rows, order[start : start + 16]), X[order[start : start + 16]])
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_what_the_order_depends_on():
+    plain, runs = describe_order(rows_of()), describe_order(rows_of(InRuns()))
+    assert len({plain, runs, describe_order(X)}) == 3
+    assert describe_order(rows_of(Counting())) == plain

@@ -14,6 +14,7 @@ from softmax_xp.data.source import (
     fingerprint_of,
     is_source,
     rows_at,
+    runs_of,
 )
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 
@@ -129,3 +130,15 @@ def test_an_array_source_takes_arrays_alone():
         ArraySource([[1.0]])
     with pytest.raises(InvalidValueError, match="an array must hold samples of shape"):
         ArraySource(np.zeros(3))
+
+
+def test_runs_are_those_that_a_part_of_the_rows_meets():
+    class InRuns(ArraySource):
+        runs = np.asarray([0, 4, 8])
+
+    X = np.zeros((12, 2))
+    assert runs_of(ArraySource(X)) is None
+    assert runs_of(SelectedRows(ArraySource(X), np.asarray([1]))) is None
+    assert runs_of(InRuns(X)).tolist() == [0, 4, 8]
+    assert runs_of(SelectedRows(InRuns(X), np.asarray([1, 2, 5, 6, 11]))).tolist() == [0, 2, 4]
+    assert runs_of(SelectedRows(InRuns(X), np.asarray([5, 6]))).tolist() == [0]
