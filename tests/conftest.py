@@ -4,6 +4,7 @@
 `SOFTMAX_XP_TEST_BACKENDS=numpy,strict` restricts the fixture to the backends named; the others are not even skipped.
 """
 
+import gc
 import os
 import re
 from functools import cache
@@ -84,6 +85,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.gpu)
         if name in {"torch", "jax"} or (name is None and _imports_optional_library(item.path)):
             item.add_marker(pytest.mark.optional_library)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what collection made out of every later garbage collection.
+
+    Thousands of tests and the libraries they import are some millions of objects: one `gc.collect()`, which the package
+    calls where memory has ended, took a second, and each automatic collection nearly as much.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
