@@ -111,7 +111,9 @@ class CheckpointLockedError(CheckpointError):
     """Another fit is writing to the same checkpoint folder."""
 
 
-class CheckpointWriteError(CheckpointError, OSError):
+# OSError first: it has fields of its own in C, and only its `__new__` may make one. Dask's pickles call the first one
+# that the class inherits, which would be RuntimeError's.
+class CheckpointWriteError(OSError, CheckpointError):
     """The folder of the checkpoints cannot be written to, or has failed too often in a row."""
 
 

@@ -4,6 +4,7 @@
 `SOFTMAX_XP_TEST_BACKENDS=numpy,strict` restricts the fixture to the backends named; the others are not even skipped.
 """
 
+import gc
 import os
 import re
 from functools import cache
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.backends import NAMES, TestBackend, load
+from tests.traced import Sampler, sample
 
 # Read by jax when a test first imports it, with or without the fixture; see tests/backends.py.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
@@ -71,6 +73,10 @@ def _imports_optional_library(path: Path) -> bool:
     return path.suffix == ".py" and _OPTIONAL.search(path.read_text(encoding="utf-8")) is not None
 
 
+def _backend_of(item: pytest.Item) -> str | None:
+    return item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a GPU or an optional library, so that `-m` finds it.
 
@@ -78,12 +84,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     (or jax, or optax) anywhere. The second marks whole files, thus a few tests too many and none too few.
     """
     for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        name = parameters.get("backend")
+        name = _backend_of(item)
         if name == "cupy":
             item.add_marker(pytest.mark.gpu)
         if name in {"torch", "jax"} or (name is None and _imports_optional_library(item.path)):
             item.add_marker(pytest.mark.optional_library)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what collection made out of every later garbage collection, and most tests out of coverage.
+
+    Thousands of tests and the libraries they import are some millions of objects: one `gc.collect()`, which the package
+    calls where memory has ended, took a second, and each automatic collection nearly as much.
+    """
+    gc.collect()
+    gc.freeze()
+    number = os.environ.get("SOFTMAX_XP_TEST_TRACED", "")
+    if number and session.config.pluginmanager.hasplugin("_cov"):
+        running = import_module("coverage").Coverage.current()
+        if running is not None:
+            chosen = sample(((item.nodeid, _backend_of(item)) for item in session.items), int(number))
+            session.config.pluginmanager.register(Sampler(running, chosen), "softmax_xp_sampler")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

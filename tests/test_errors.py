@@ -59,6 +59,13 @@ def test_a_plain_error_keeps_its_message_in_a_pickle(name):
     assert str(twin) == "`x` must be y; got z."
 
 
+@pytest.mark.parametrize("name", BUILTINS)
+def test_what_makes_an_error_is_the_constructor_of_its_builtin(name):
+    kind = getattr(errors, name)
+    # How tblib, which Dask brings, unpickles an exception; RuntimeError's constructor cannot make an OSError.
+    assert type(kind.__new__(kind)) is kind
+
+
 @pytest.mark.parametrize("install", ["", "pip install a"])
 def test_a_missing_device_carries_reason_and_command(install):
     error = DeviceUnavailableError("No driver.", install=install)

@@ -8,6 +8,7 @@ import io
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import final
 
@@ -75,9 +76,10 @@ def parse(text: str, path: str = "example.py") -> Module:
     return Module(path, text, ast.parse(text, path), comments)
 
 
-def modules() -> list[Module]:
-    """Read every module of the package, sorted by path."""
-    return [
+@cache
+def modules() -> tuple[Module, ...]:
+    """Read every module of the package, sorted by path; once, because each of a dozen rules asks."""
+    return tuple(
         parse(path.read_text(encoding="utf-8"), path.relative_to(PACKAGE).as_posix())
         for path in sorted(PACKAGE.rglob("*.py"))
-    ]
+    )
