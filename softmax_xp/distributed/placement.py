@@ -15,6 +15,7 @@ from softmax_xp.data.dask_source import DaskSource
 from softmax_xp.data.source import SelectedRows
 from softmax_xp.data.streamed import StreamedRows
 from softmax_xp.distributed.engine import DaskEngine
+from softmax_xp.distributed.interrupts import ctrl_c_spares_workers
 from softmax_xp.distributed.packing import source_of_bytes, without_labels
 from softmax_xp.distributed.shards import ShardPlan, ShardSpec, plan_shards
 from softmax_xp.distributed.workers import check_cluster
@@ -84,7 +85,8 @@ def on_cluster(
     specs = shard_specs(linear, plan, is_kept=is_kept, has_blocks=blocks is not None)
     engine = DaskEngine(client, plan, specs, backend, blocks=blocks, timeout=timeout)
     try:
-        yield replace(linear, X=StreamedRows(source, X.backend, X.largest, engine))
+        with ctrl_c_spares_workers(client):
+            yield replace(linear, X=StreamedRows(source, X.backend, X.largest, engine))
     finally:
         engine.release()
     if engine.passes > _TELLING and engine.worked < engine.seconds:

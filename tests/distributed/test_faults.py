@@ -4,6 +4,7 @@
 import faulthandler
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -17,6 +18,7 @@ from softmax_xp.distributed.workers import workers_of
 from softmax_xp.errors import DataChangedError, InvalidValueError, ShardError, WorkerLostError
 from tests.distributed.conftest import cluster_of
 from tests.distributed.problems import SHARD_ROWS, fit, linear_over, samples, serially
+from tests.house.source import ROOT
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytestmark = [
@@ -76,6 +78,39 @@ def test_a_killed_worker_costs_time_and_no_bit(tmp_path, processes):
     assert found.point.tobytes() == expected.point.tobytes()
     assert sorted(number for numbers in shares for number in numbers) == list(range(12))
     assert time.monotonic() - start < 30.0
+
+
+DRIVER = """
+import os, signal, sys, distributed, softmax_xp as sx
+address, folder = sys.argv[1:]
+def killed(row):
+    if row["iteration"] == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+with distributed.Client(address) as client:
+    checkpoint = sx.Checkpoint(folder + "/checkpoints", every_steps=1)
+    classifier = sx.SoftmaxClassifier(solver="lbfgs", callbacks=[killed], checkpoint=checkpoint)
+    classifier.fit(folder + "/X.npy", folder + "/y.npy", client=client)
+"""
+
+
+def test_a_killed_client_goes_on_from_its_checkpoint_with_the_same_bits(tmp_path, processes):
+    X, y = samples()
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    command = [sys.executable, "-c", DRIVER, processes.scheduler.address, str(tmp_path)]
+    ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+
+    def classifier(**options):
+        return sx.SoftmaxClassifier(solver="lbfgs", **options).fit(tmp_path / "X.npy", y, client=processes)
+
+    rows = []
+    rest = classifier(checkpoint=tmp_path / "checkpoints", callbacks=[lambda row: rows.append(row["iteration"])])
+    assert rows[0] == 3
+    whole = classifier()
+    assert rest.coef_.tobytes() == whole.coef_.tobytes()
+    assert rest.certificate_ == whole.certificate_
+    assert rest.n_iter_ == whole.n_iter_ > 3
 
 
 def test_one_worker_and_two_give_the_same_bits(tmp_path, processes):
