@@ -23,7 +23,6 @@ from softmax_xp.errors import InvalidValueError, MissingDependencyError, WorkerL
 from softmax_xp.penalties import L2
 from softmax_xp.training import Checkpoint
 
-_CONNECT_SECONDS = 30
 # The parameters of `train` that mean something for a full-batch fit by a cluster.
 _MEANINGFUL = frozenset({
     *("data", "labels", "target", "reg", "dtype", "test", "seed", "output"),
@@ -140,6 +139,8 @@ def _connected(scheduler: str | None) -> Iterator[Any]:
     """Connect to a cluster, or start one with a worker for each core."""
     try:
         from distributed import Client, LocalCluster
+
+        from softmax_xp.distributed.timeouts import timeout_of
     except ImportError as error:
         msg = "`--dask` and `--scheduler` need Dask. Install it with: pip install 'softmax-xp[dask]'"
         raise MissingDependencyError(msg) from error
@@ -148,7 +149,7 @@ def _connected(scheduler: str | None) -> Iterator[Any]:
             yield client
         return
     try:
-        client = Client(scheduler, timeout=_CONNECT_SECONDS)
+        client = Client(scheduler, timeout=timeout_of("connect"))
     except (OSError, TimeoutError, ValueError) as error:
         msg = f"`--scheduler` must be the address of a running scheduler; got {scheduler!r}: {error}"
         raise WorkerLostError(msg) from error

@@ -30,9 +30,7 @@ _TELLING = 5
 
 
 @contextmanager
-def on_cluster(
-    linear: LinearObjective, client: Any, *, shard_rows: int | None = None, timeout: float = 600.0
-) -> Iterator[LinearObjective]:
+def on_cluster(linear: LinearObjective, client: Any, *, shard_rows: int | None = None) -> Iterator[LinearObjective]:
     """Put the data of an objective on a cluster, for as long as the context lasts.
 
     Parameters
@@ -43,8 +41,6 @@ def on_cluster(
         Connected to the cluster.
     shard_rows : int, optional
         How many rows a shard has; see :func:`softmax_xp.distributed.plan_shards`. A Dask array's blocks are its shards.
-    timeout : float, default: 600.0
-        How long one pass over the data may take, in seconds.
 
     Yields
     ------
@@ -83,7 +79,7 @@ def on_cluster(
     memory = sum(worker.memory for worker in workers)
     is_kept = blocks is not None or not memory or X.shape[0] * row_bytes <= _MEMORY_SHARE * memory
     specs = shard_specs(linear, plan, is_kept=is_kept, has_blocks=blocks is not None)
-    engine = DaskEngine(client, plan, specs, backend, blocks=blocks, timeout=timeout)
+    engine = DaskEngine(client, plan, specs, backend, blocks=blocks)
     try:
         with ctrl_c_spares_workers(client):
             yield replace(linear, X=StreamedRows(source, X.backend, X.largest, engine))

@@ -13,6 +13,7 @@ from softmax_xp.solvers.loop import _Run
 from tests.distributed.conftest import cluster_of
 from tests.distributed.problems import samples
 
+dask = pytest.importorskip("dask", reason="Dask is not installed")
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::softmax_xp.errors.SmallDataWarning")
 
@@ -117,8 +118,8 @@ def test_a_fit_that_is_ended_goes_on_from_its_checkpoint_with_the_same_bits(run,
     assert rest.certificate_ == whole.certificate_
 
 
-def test_a_scheduler_that_is_not_there_is_one_line(run, files, monkeypatch):
-    monkeypatch.setattr("softmax_xp.cli.cluster._CONNECT_SECONDS", 0.5)
-    result = run(*files, "--scheduler", "tcp://127.0.0.1:1")
+def test_a_scheduler_that_is_not_there_is_one_line(run, files):
+    with dask.config.set({"softmax-xp.timeouts.connect": "500ms"}):
+        result = run(*files, "--scheduler", "tcp://127.0.0.1:1")
     assert result.exit_code == 2
     assert "must be the address of a running scheduler; got 'tcp://127.0.0.1:1'" in message(result)

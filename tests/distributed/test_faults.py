@@ -20,6 +20,7 @@ from tests.distributed.conftest import cluster_of
 from tests.distributed.problems import SHARD_ROWS, fit, linear_over, samples, serially
 from tests.house.source import ROOT
 
+dask = pytest.importorskip("dask", reason="Dask is not installed")
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::softmax_xp.errors.SmallDataWarning"),
@@ -171,10 +172,67 @@ def test_a_shard_that_kills_each_worker_ends_the_fit():
     X, y = samples()
     # Of its own: after so many deaths a nanny may give up.
     with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         cluster_of(2, processes=True) as client,
         pytest.raises(WorkerLostError, match=r"several died, one after the other, at shards .* in pass 1 over the"),
     ):
         sx.SoftmaxClassifier().fit(Killing(X), y, client=client)
+
+
+class Hungry:
+    """A source that takes 500 MiB for a second when a row is read, or 240 MiB for good."""
+
+    name, labels, feature_names, target_name = "hungry", None, None, None
+
+    def __init__(self, X, *, keeps):
+        self.X, self.shape, self.dtype, self.keeps = X, X.shape, X.dtype, keeps
+
+    def read_into(self, start, out):
+        if start >= 500 and not hasattr(sys, "taken"):
+            taken = np.ones((240 if self.keeps else 500) << 17)
+            if self.keeps:
+                sys.taken = taken
+            time.sleep(1.0)
+        out[...] = self.X[start : start + len(out)]
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """A worker that takes no task above half of its 400 MiB, and that its nanny ends at 95 %."""
+    memory = {"target": False, "spill": False, "pause": 0.5, "terminate": 0.95}
+    limits = {f"distributed.worker.memory.{name}": share for name, share in memory.items()}
+    with (
+        dask.config.set(limits | {"distributed.scheduler.allowed-failures": 1}),
+        cluster_of(1, processes=True, memory_limit="400MiB") as client,
+    ):
+        yield client
+
+
+def test_a_worker_beyond_its_memory_ends_the_fit(narrow):
+    X, y = samples()
+    pid = narrow.submit(os.getpid).result(timeout=30)
+    start = time.monotonic()
+    with pytest.raises(
+        WorkerLostError, match=r"several died, one after the other, at shards .* Most often it is memory"
+    ):
+        sx.SoftmaxClassifier().fit(Hungry(X, keeps=False), y, client=narrow)
+    assert time.monotonic() - start < 30.0
+    narrow.wait_for_workers(1, timeout=30)
+    assert narrow.submit(os.getpid, pure=False).result(timeout=30) != pid  # the nanny did it
+
+
+def test_workers_without_free_memory_are_no_endless_wait(narrow):
+    X, y = samples()
+    narrow.wait_for_workers(1, timeout=30)
+    classifier = sx.SoftmaxClassifier(callbacks=[lambda row: pytest.fail("a pass was made")])
+    with (
+        dask.config.set({"softmax-xp.timeouts.workers": "4s"}),
+        pytest.raises(
+            WorkerLostError, match=r"must have workers with free memory; for 4 s it had none, and shards 0 to"
+        ),
+    ):
+        classifier.fit(Hungry(X, keeps=True), y, client=narrow)
+    assert [worker.is_full for worker in workers_of(narrow)] == [True]
 
 
 def test_a_cluster_without_workers_is_no_endless_wait(tmp_path, monkeypatch):
