@@ -86,7 +86,7 @@ def on_cluster(linear: LinearObjective, client: Any, *, shard_rows: int | None =
     finally:
         engine.release()
     if engine.passes > _TELLING and engine.worked < engine.seconds:
-        warnings.warn(_not_worth_it(engine, len(workers)), SmallDataWarning, stacklevel=5)
+        warnings.warn(_not_worth_it(engine, len(workers)), SmallDataWarning, stacklevel=6)  # whoever called `fit`
 
 
 def shard_specs(

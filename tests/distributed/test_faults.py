@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Workers that are processes, and what happens to them. A watchdog in each test turns a hang into a failure."""
 
+import contextlib
 import faulthandler
 import os
 import signal
@@ -46,11 +47,11 @@ class Killing:
 
     name, labels, feature_names, target_name = "deadly", None, None, None
 
-    def __init__(self, X, error=None):
-        self.X, self.shape, self.dtype, self.error = X, X.shape, X.dtype, error
+    def __init__(self, X, error=None, *, first=500):
+        self.X, self.shape, self.dtype, self.error, self.first = X, X.shape, X.dtype, error, first
 
     def read_into(self, start, out):
-        if start >= 500:
+        if start >= self.first:
             if self.error is None:
                 os.kill(os.getpid(), signal.SIGKILL)
             raise self.error
@@ -176,7 +177,7 @@ def test_a_shard_that_kills_each_worker_ends_the_fit():
         cluster_of(2, processes=True) as client,
         pytest.raises(WorkerLostError, match=r"several died, one after the other, at shards .* in pass 1 over the"),
     ):
-        sx.SoftmaxClassifier().fit(Killing(X), y, client=client)
+        sx.SoftmaxClassifier().fit(Killing(X, first=1280), y, client=client)
 
 
 class Hungry:
@@ -188,7 +189,7 @@ class Hungry:
         self.X, self.shape, self.dtype, self.keeps = X, X.shape, X.dtype, keeps
 
     def read_into(self, start, out):
-        if start >= 500 and not hasattr(sys, "taken"):
+        if start >= 1280 and not hasattr(sys, "taken"):
             taken = np.ones((240 if self.keeps else 500) << 17)
             if self.keeps:
                 sys.taken = taken
@@ -196,43 +197,38 @@ class Hungry:
         out[...] = self.X[start : start + len(out)]
 
 
-@pytest.fixture(scope="module")
-def narrow():
-    """A worker that takes no task above half of its 400 MiB, and that its nanny ends at 95 %."""
-    memory = {"target": False, "spill": False, "pause": 0.5, "terminate": 0.95}
+@contextlib.contextmanager
+def narrow_cluster(n_workers, **memory):
+    """Workers of 400 MiB."""
+    memory = {"target": False, "spill": False, "pause": False, "terminate": False} | memory
     limits = {f"distributed.worker.memory.{name}": share for name, share in memory.items()}
     with (
         dask.config.set(limits | {"distributed.scheduler.allowed-failures": 1}),
-        cluster_of(1, processes=True, memory_limit="400MiB") as client,
+        cluster_of(n_workers, processes=True, memory_limit="400MiB") as client,
     ):
         yield client
 
 
-def test_a_worker_beyond_its_memory_ends_the_fit(narrow):
+def test_workers_beyond_their_memory_end_the_fit():
     X, y = samples()
-    pid = narrow.submit(os.getpid).result(timeout=30)
-    start = time.monotonic()
-    with pytest.raises(
-        WorkerLostError, match=r"several died, one after the other, at shards .* Most often it is memory"
-    ):
-        sx.SoftmaxClassifier().fit(Hungry(X, keeps=False), y, client=narrow)
-    assert time.monotonic() - start < 30.0
-    narrow.wait_for_workers(1, timeout=30)
-    assert narrow.submit(os.getpid, pure=False).result(timeout=30) != pid  # the nanny did it
+    with narrow_cluster(2, terminate=0.95) as client:  # Dask's default
+        before = {worker.address for worker in workers_of(client)}
+        start = time.monotonic()
+        with pytest.raises(
+            WorkerLostError, match=r"several died, one after the other, at shards .* Most often .* memory"
+        ):
+            sx.SoftmaxClassifier().fit(Hungry(X, keeps=False), y, client=client)
+        assert time.monotonic() - start < 30.0
+        assert before.isdisjoint(worker.address for worker in workers_of(client))  # the nannies did it
 
 
-def test_workers_without_free_memory_are_no_endless_wait(narrow):
+def test_workers_without_free_memory_are_no_endless_wait():
     X, y = samples()
-    narrow.wait_for_workers(1, timeout=30)
     classifier = sx.SoftmaxClassifier(callbacks=[lambda row: pytest.fail("a pass was made")])
-    with (
-        dask.config.set({"softmax-xp.timeouts.workers": "4s"}),
-        pytest.raises(
-            WorkerLostError, match=r"must have workers with free memory; for 4 s it had none, and shards 0 to"
-        ),
-    ):
-        classifier.fit(Hungry(X, keeps=True), y, client=narrow)
-    assert [worker.is_full for worker in workers_of(narrow)] == [True]
+    with narrow_cluster(1, pause=0.5) as client, dask.config.set({"softmax-xp.timeouts.workers": "4s"}):
+        with pytest.raises(WorkerLostError, match=r"with free memory; for 4 s it had none, and shards 0 to 5"):
+            classifier.fit(Hungry(X, keeps=True), y, client=client)
+        assert [worker.is_full for worker in workers_of(client)] == [True]
 
 
 def test_a_cluster_without_workers_is_no_endless_wait(tmp_path, monkeypatch):
