@@ -154,7 +154,7 @@ def check_cluster(client: Any, device: str) -> list[Worker]:
     InvalidValueError
         For another version of something.
     MissingDependencyError
-        If a worker has not got this package.
+        If a worker, or the scheduler, has not got this package.
     WorkerLostError
         If there is no worker, or one does not answer.
     """
@@ -175,6 +175,15 @@ def check_cluster(client: Any, device: str) -> list[Worker]:
             raise WorkerLostError(msg) from None
         except (ImportError, AttributeError) as error:
             msg = f"Workers must have softmax_xp; {worker.address} has not. Install it with: pip install softmax-xp"
+            raise MissingDependencyError(msg) from error
+        except RuntimeError as error:
+            if "deserialization" not in str(error):
+                raise
+            # A scheduler reads each task before it hands it on.
+            msg = (
+                "The scheduler must have softmax_xp too, in the versions of the client; it could not read a task. "
+                f"Install it where {client.scheduler.address} runs, with: pip install softmax-xp"
+            )
             raise MissingDependencyError(msg) from error
         for name, own in ours.items():
             if theirs[name] != own:

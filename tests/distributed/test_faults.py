@@ -4,6 +4,7 @@
 import contextlib
 import faulthandler
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -257,3 +258,13 @@ def test_a_scheduler_that_is_gone_is_no_endless_wait(tmp_path):
         placed.X.engine._looked = 0.0
         with pytest.raises(WorkerLostError, match=r"gave up shards|must be reachable"):
             fit(placed)
+
+
+def test_each_row_of_the_documents_table_names_a_test_that_exists():
+    document = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8")
+    named = re.findall(r"\| `(test_\w+\.py)` `(test_\w+)` \|$", document, re.MULTILINE)
+    table = document.partition("| fault |")[2].partition("\n\n")[0]
+    assert len(named) == len(table.splitlines()) - 2
+    for file, name in named:
+        text = (ROOT / "tests" / "distributed" / file).read_text(encoding="utf-8")
+        assert f"def {name}(" in text, (file, name)
