@@ -4,7 +4,6 @@
 __all__ = ["train"]
 
 import json as json_format
-import os
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -13,19 +12,20 @@ from typing import Annotated, Any
 import typer
 
 from softmax_xp.backend import to_host
-from softmax_xp.cli.cluster import train_on_cluster
+from softmax_xp.cli.cluster import refuse_other_options, train_on_cluster
 from softmax_xp.cli.evaluation import evaluate_model
 from softmax_xp.cli.options import AsJson, Data, DataDir, Device, Labels, Target
+from softmax_xp.cli.outputs import checked_checkpoint, checked_path, end_if_interrupted
 from softmax_xp.cli.report import as_json, as_table
 from softmax_xp.cli.samples import open_dataset, parts_of
 from softmax_xp.data import Dataset, encode_labels
 from softmax_xp.devices import get_backend
-from softmax_xp.errors import DataNotFoundError, InvalidValueError
+from softmax_xp.errors import InvalidValueError
 from softmax_xp.model import SoftmaxModel
 from softmax_xp.optimizers import OPTIMIZERS, make_optimizer
 from softmax_xp.penalties import L2
 from softmax_xp.schedules import SCHEDULES, make_schedule
-from softmax_xp.training import BestWeights, Checkpoint, History, Trainer
+from softmax_xp.training import BestWeights, History, Trainer
 from softmax_xp.typing import Array
 
 # With its own learning rate Adam needs this many steps, whatever the number of samples, to come close to the minimum.
@@ -33,6 +33,7 @@ _STEPS, _LEAST_EPOCHS = 5000, 10
 
 
 def train(
+    ctx: typer.Context,
     data: Data,
     *,
     labels: Labels = None,
@@ -72,7 +73,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only where the model was saved.")] = False,
     json: AsJson = False,
     dask: Annotated[
-        bool, typer.Option("--dask", help="Fit all samples exactly, by one worker process for each core.")
+        bool, typer.Option("--dask", help="Fit exactly, by one worker process for each core of this machine.")
     ] = False,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="The same by a running Dask cluster: tcp://HOST:PORT.")
@@ -81,8 +82,9 @@ def train(
     """Train a softmax classifier, test it and save it.
 
     Samples are split by class, 70 % to train with, 10 % to choose the best epoch and 20 % to test by default. With
-    --dask or --scheduler a full-batch solver fits all of them, as they are, and proves how close it came; then only
-    --reg, --dtype, --labels, --target and --output count.
+    --dask or --scheduler there are no epochs, and 80 % to train with: the workers of a Dask cluster read them where
+    they are stored, a full-batch solver fits them as they are, not standardized, and proves how close it came. Options
+    that are about epochs, batches and features are errors then.
     """
     if quiet and json:
         msg = "`--quiet` and `--json` must not both be given. Pass one."
@@ -90,12 +92,14 @@ def train(
     if dtype not in {"float32", "float64"}:
         msg = f"`dtype` must be float32 or float64; got {dtype!r}."
         raise InvalidValueError(msg)
-    if dask or scheduler is not None:
-        path = _checked_path(output, data)
-        options: dict[str, Any] = {"labels": labels, "target": target, "reg": reg, "dtype": dtype}
-        train_on_cluster(data, path, scheduler=scheduler, quiet=quiet, json=json, **options)
-        return
     # Everything that may be wrong without the data is checked before reading the data.
+    path, saver = checked_path(output, data), checked_checkpoint(checkpoint, resume=resume)
+    if dask or scheduler is not None:
+        refuse_other_options(ctx)
+        options: dict[str, Any] = {"labels": labels, "target": target, "scheduler": scheduler, "checkpoint": saver}
+        options |= {"test": test, "seed": seed, "reg": reg, "dtype": dtype}
+        train_on_cluster(data, path, **options, quiet=quiet, json=json)
+        return
     backend = get_backend(device)
     trainer = Trainer(
         optimizer=make_optimizer(optimizer, learning_rate),
@@ -107,10 +111,9 @@ def train(
         dtype=backend.float_dtype(dtype),
         seed=seed,
         standardize=standardize,
-        checkpoint=_checked_checkpoint(checkpoint, resume=resume),
+        checkpoint=saver,
         verbose=not (quiet or json),
     )
-    path = _checked_path(output, data)
     dataset = open_dataset(data, labels=labels, target=target, data_dir=data_dir)
     parts = parts_of(dataset, validation=validation, test=test, seed=seed)
     if epochs is None:
@@ -120,38 +123,7 @@ def train(
     report |= {"seconds": seconds, "path": str(path)}
     replace(model, metadata=_metadata(dataset, report)).save(path)
     typer.echo(str(path) if quiet else as_json(report) if json else _as_text(report))
-    if history.status == "interrupted":
-        hint = "" if trainer.checkpoint is None else "; the same command with --resume goes on"
-        typer.echo(f"interrupted: {path} holds the model of the last full step{hint}", err=True)
-        raise typer.Exit(130)
-
-
-def _checked_checkpoint(folder: Path | None, *, resume: bool) -> Checkpoint | None:
-    """Return where to save the training; an earlier one there is neither lost nor taken up unasked."""
-    if folder is None:
-        if resume:
-            msg = "`--resume` must come with a folder of checkpoints. Pass --checkpoint FOLDER."
-            raise InvalidValueError(msg)
-        return None
-    if not resume and any(folder.glob("checkpoint-*.safetensors")):
-        msg = f"`--checkpoint` must name a folder without checkpoints; got {folder}. Pass --resume to go on from them."
-        raise InvalidValueError(msg)
-    return Checkpoint(folder, on_sigterm=True)
-
-
-def _checked_path(output: Path | None, data: str) -> Path:
-    """Return where to save, sure that there is such a folder before the training takes its time."""
-    path = Path(f"softmax-xp-{Path(data).name.partition('.')[0]}.safetensors") if output is None else output
-    if path.is_dir():
-        msg = f"`output` must name a file; got the folder {path}."
-        raise InvalidValueError(msg)
-    if not path.parent.is_dir():
-        msg = f"`output` must lie in a folder that exists; got {path}."
-        raise DataNotFoundError(msg)
-    if not os.access(path.parent, os.W_OK):
-        msg = f"`output` must lie in a folder that can be written to; got {path}."
-        raise InvalidValueError(msg)
-    return path
+    end_if_interrupted(history.status, path, saver)
 
 
 def _default_epochs(n_samples: int, batch_size: int) -> int:

@@ -6,21 +6,22 @@ actors neither. A pass is one task for each worker, over the shards that it hold
 when its own dies, with its shards: so a death costs what is loaded and computed anew. Tasks of one shard each would
 cost some milliseconds each, whatever they do.
 
-Only the stable core of ``distributed`` is used: submit, who_has, scheduler_info and futures.
+Only the stable core of ``distributed`` is used: submit, map, wait, gather, who_has, scheduler_info and futures.
 """
 
 __all__ = ["DaskEngine"]
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, final
 
 from softmax_xp.backend import Backend
+from softmax_xp.distributed.exchange import Share, receive, send
 from softmax_xp.distributed.packing import pack
 from softmax_xp.distributed.serial import combine, in_order
 from softmax_xp.distributed.shards import Answer, ShardPlan, ShardSpec, balanced, load_shard, results_over, sum_over
+from softmax_xp.distributed.timeouts import timeout_of
 from softmax_xp.distributed.workers import Worker, cluster_errors, killed, workers_of
 from softmax_xp.errors import WorkerLostError
 from softmax_xp.objectives.remote import ShardPass
@@ -32,16 +33,14 @@ _FRESH = 2.0
 _RETRIES = 2
 
 
-@dataclass(slots=True, eq=False)
-class _Task:
-    """The share of one worker in a pass."""
+class _Watch:
+    """What is known of a pass that takes long."""
 
-    function: Callable[..., Answer]
-    payload: bytes
-    worker: Worker
-    numbers: list[int]  # of the shards
-    future: Any = None
-    rescues: int = 0
+    def __init__(self, shares: list[Share]) -> None:
+        self.there = {share.worker.address for share in shares}  # who was asked
+        self.moved = time.monotonic()  # when something was done last
+        self.done = 0  # shards that are loaded, less workers that have not answered
+        self.idle_since: float | None = None  # since when no worker could do anything
 
 
 @final
@@ -60,10 +59,6 @@ class DaskEngine:
         Where sums are wanted.
     blocks : list of Future, optional
         The rows of the shards, where they are blocks of a Dask array.
-    patience : float, default: 60.0
-        How long to wait, in seconds, while the cluster has no worker, or only ones whose memory is full.
-    timeout : float, default: 600.0
-        How long to wait for one pass, in seconds, while all workers seem well.
 
     Attributes
     ----------
@@ -73,6 +68,9 @@ class DaskEngine:
         How long they took.
     worked : float
         How long the workers computed, in seconds of one worker.
+    patience, timeout : float
+        How long to wait, in seconds, while the cluster has no worker, or only ones whose memory is full, and for a pass
+        that does not come forward though workers seem well: from :mod:`softmax_xp.distributed.timeouts`.
 
     Examples
     --------
@@ -87,11 +85,9 @@ class DaskEngine:
         backend: Backend,
         *,
         blocks: list[Any] | None = None,
-        patience: float = 60.0,
-        timeout: float = 600.0,
     ) -> None:
         self.client, self.plan, self.backend = client, plan, backend
-        self.patience, self.timeout = patience, timeout
+        self.patience, self.timeout = timeout_of("workers"), timeout_of("pass")
         self.passes, self.seconds, self.worked = 0, 0.0, 0.0
         self._workers = workers_of(self.client)
         self._looked = time.monotonic()
@@ -129,96 +125,82 @@ class DaskEngine:
 
     def _pass(self, function: Callable[..., Answer], work: ShardPass) -> list[Answer]:
         """Let each worker do its share of a pass."""
-        start, payload = time.monotonic(), pack(work)
-        answers, tasks = list[Answer](), list[_Task]()
-        with self._cancelling(tasks):
-            with cluster_errors(self._describe(range(self.plan.n_shards))):
-                dealt = self._dealt()
-                tasks.extend(_Task(function, payload, worker, numbers) for worker, numbers in dealt)
-                for task in tasks:
-                    self._submit(task)
-            there = {worker.address for worker, _ in dealt}
-            for task in tasks:
-                with cluster_errors(self._describe(task.numbers)):
-                    answers.append(self._wait(task, start, there))
-        seconds = time.monotonic() - start
+        start, payload, everything = time.monotonic(), pack(work), self._describe(range(self.plan.n_shards))
+        shares = list[Share]()
+        try:
+            with cluster_errors(everything):
+                shares += [Share(worker, numbers) for worker, numbers in self._dealt()]
+                send(self.client, shares, function, payload, self._shards)
+                answers, watch = receive(self.client, shares, _LOOK, self.timeout), _Watch(shares)
+                while answers is None:
+                    if rescued := self._look(shares, watch):
+                        send(self.client, rescued, function, payload, self._shards)
+                    answers = receive(self.client, shares, _LOOK, self.timeout)
+        except BaseException:
+            # Nobody waits for them any more, such as after Ctrl-C: let the cluster drop them.
+            for share in shares:
+                with suppress(Exception):
+                    share.future.release()
+            raise
+        self._note(time.monotonic() - start, sum(answer.seconds for answer in answers))
+        return answers
+
+    def _note(self, seconds: float, worked: float) -> None:
+        """Count a pass."""
         if seconds > _FRESH:
             self._looked = 0.0  # something may have happened
         self.passes += 1
         if self.passes > 1:  # the first one waits for the shards to be loaded
             self.seconds += seconds
-            self.worked += sum(answer.seconds for answer in answers)
-        return answers
+            self.worked += worked
 
-    def _submit(self, task: _Task) -> None:
-        """Send one worker its share of a pass."""
-        shards = [self._shards[number] for number in task.numbers]
-        task.future = self.client.submit(
-            task.function,
-            task.payload,
-            self.plan.n_shards,
-            shards,
-            task.worker.threads,
-            workers=[task.worker.address],
-            allow_other_workers=True,
-            retries=_RETRIES,
-            pure=False,
-        )
+    def _look(self, shares: list[Share], watch: _Watch) -> list[Share]:
+        """Look whether there can be the answers that are waited for; return the shares that must be sent anew."""
+        for share in shares:
+            if share.future.status in {"error", "cancelled"}:
+                with cluster_errors(self._describe(share.numbers)):
+                    share.future.result(timeout=self.timeout)
+        now, waiting = time.monotonic(), [share for share in shares if share.future.status != "finished"]
+        what = self._describe([number for share in waiting or shares for number in share.numbers])
+        able = [worker for worker in workers_of(self.client) if not worker.is_full]
+        watch.idle_since = None if able else (watch.idle_since or now)
+        if watch.idle_since is not None and now - watch.idle_since > self.patience:
+            msg = (
+                f"The cluster must have workers with free memory; for {self.patience:g} s it had none, and {what} were "
+                "waited for. Add workers, give them more memory, or raise softmax-xp.timeouts.workers."
+            )
+            raise WorkerLostError(msg)
+        done = sum(shard.status == "finished" for shard in self._shards) - len(waiting)
+        if done != watch.done:
+            watch.done, watch.moved = done, now
+        if now - watch.moved > self.timeout:
+            msg = (
+                f"A pass must come forward within {self.timeout:g} s; {what} were still waited for, though there are "
+                "workers, and no shard was loaded in that time. One of them may hang, or read from storage that does. "
+                "If they do work, raise softmax-xp.timeouts.pass in Dask's configuration."
+            )
+            raise WorkerLostError(msg)
+        if not able or not watch.there.isdisjoint(worker.address for worker in able):
+            return []
+        watch.there = {worker.address for worker in able}
+        for share in waiting:
+            self._rescue(share, able)
+        return waiting
 
-    def _wait(self, task: _Task, start: float, there: set[str]) -> Answer:
-        """Return the answer of a task; look every now and then whether there can be one."""
-        idle_since: float | None = None
-        while True:
-            try:
-                answer: Answer = task.future.result(timeout=_LOOK)
-            except TimeoutError:
-                now, what = time.monotonic(), self._describe(task.numbers)
-                able = [worker for worker in workers_of(self.client) if not worker.is_full]
-                idle_since = None if able else (idle_since or now)
-                if idle_since is not None and now - idle_since > self.patience:
-                    msg = (
-                        f"The cluster must have workers with free memory; for {self.patience:g} s it had none, and "
-                        f"{what} were waited for. Add workers, or give them more memory."
-                    )
-                    raise WorkerLostError(msg) from None
-                if now - start > self.timeout:
-                    msg = (
-                        f"A pass must end within {self.timeout:g} s; {what} were still waited for, though there are "
-                        "workers. One of them may hang, or read from storage that does."
-                    )
-                    raise WorkerLostError(msg) from None
-                if able and there.isdisjoint(worker.address for worker in able):
-                    self._rescue(task, able)
-                    there = {worker.address for worker in able}
-            else:
-                return answer
-
-    def _rescue(self, task: _Task, workers: list[Worker]) -> None:
+    def _rescue(self, share: Share, workers: list[Worker]) -> None:
         """Ask anew after all workers have been replaced.
 
         The scheduler moves a task away from a worker that died, to any other. Where there was none at that moment, it
         waits for the old address, though told that others are allowed.
         """
-        task.rescues += 1
-        if task.rescues > _RETRIES:
-            raise WorkerLostError(killed(self._describe(task.numbers)))
-        for number in task.numbers:
+        share.rescues += 1
+        if share.rescues > _RETRIES:
+            raise WorkerLostError(killed(self._describe(share.numbers)))
+        for number in share.numbers:
             if self._shards[number].status != "finished":
                 self._shards[number] = self._load_one(number)
-        task.future.release()
-        task.worker = workers[task.numbers[0] * len(workers) // self.plan.n_shards]
-        self._submit(task)
-
-    @contextmanager
-    def _cancelling(self, tasks: list[_Task]) -> Iterator[None]:
-        """Let the cluster drop what nobody waits for any more, such as after Ctrl-C."""
-        try:
-            yield
-        except BaseException:
-            for task in tasks:
-                with suppress(Exception):
-                    task.future.release()
-            raise
+        share.future.release()
+        share.worker = workers[share.numbers[0] * len(workers) // self.plan.n_shards]
 
     def _dealt(self) -> list[tuple[Worker, list[int]]]:
         """Return which worker is to go over which shards: those that it holds, as far as the work is even."""

@@ -15,6 +15,7 @@ from softmax_xp.data.dask_source import DaskSource
 from softmax_xp.data.source import SelectedRows
 from softmax_xp.data.streamed import StreamedRows
 from softmax_xp.distributed.engine import DaskEngine
+from softmax_xp.distributed.interrupts import ctrl_c_spares_workers
 from softmax_xp.distributed.packing import source_of_bytes, without_labels
 from softmax_xp.distributed.shards import ShardPlan, ShardSpec, plan_shards
 from softmax_xp.distributed.workers import check_cluster
@@ -29,9 +30,7 @@ _TELLING = 5
 
 
 @contextmanager
-def on_cluster(
-    linear: LinearObjective, client: Any, *, shard_rows: int | None = None, timeout: float = 600.0
-) -> Iterator[LinearObjective]:
+def on_cluster(linear: LinearObjective, client: Any, *, shard_rows: int | None = None) -> Iterator[LinearObjective]:
     """Put the data of an objective on a cluster, for as long as the context lasts.
 
     Parameters
@@ -42,8 +41,6 @@ def on_cluster(
         Connected to the cluster.
     shard_rows : int, optional
         How many rows a shard has; see :func:`softmax_xp.distributed.plan_shards`. A Dask array's blocks are its shards.
-    timeout : float, default: 600.0
-        How long one pass over the data may take, in seconds.
 
     Yields
     ------
@@ -82,13 +79,14 @@ def on_cluster(
     memory = sum(worker.memory for worker in workers)
     is_kept = blocks is not None or not memory or X.shape[0] * row_bytes <= _MEMORY_SHARE * memory
     specs = shard_specs(linear, plan, is_kept=is_kept, has_blocks=blocks is not None)
-    engine = DaskEngine(client, plan, specs, backend, blocks=blocks, timeout=timeout)
+    engine = DaskEngine(client, plan, specs, backend, blocks=blocks)
     try:
-        yield replace(linear, X=StreamedRows(source, X.backend, X.largest, engine))
+        with ctrl_c_spares_workers(client):
+            yield replace(linear, X=StreamedRows(source, X.backend, X.largest, engine))
     finally:
         engine.release()
     if engine.passes > _TELLING and engine.worked < engine.seconds:
-        warnings.warn(_not_worth_it(engine, len(workers)), SmallDataWarning, stacklevel=5)
+        warnings.warn(_not_worth_it(engine, len(workers)), SmallDataWarning, stacklevel=6)  # whoever called `fit`
 
 
 def shard_specs(

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from softmax_xp.devices import get_backend
+from softmax_xp.distributed.timeouts import timeout_of
 from softmax_xp.errors import InvalidValueError, MissingDependencyError, SoftmaxXPError, WorkerLostError
 from softmax_xp.version import __version__
 
@@ -133,7 +134,7 @@ def facts_here(device: str) -> dict[str, str]:
     return {"softmax_xp": __version__, "python": python, "2 + 2 + 2 + 2": str(total), **versions}
 
 
-def check_cluster(client: Any, device: str, timeout: float = 60.0) -> list[Worker]:
+def check_cluster(client: Any, device: str) -> list[Worker]:
     """Compute something on each worker, and compare its versions with those here.
 
     Parameters
@@ -142,8 +143,6 @@ def check_cluster(client: Any, device: str, timeout: float = 60.0) -> list[Worke
         Connected.
     device : str
         Where the workers are to compute.
-    timeout : float, default: 60.0
-        How long to wait for a worker, in seconds.
 
     Returns
     -------
@@ -155,10 +154,11 @@ def check_cluster(client: Any, device: str, timeout: float = 60.0) -> list[Worke
     InvalidValueError
         For another version of something.
     MissingDependencyError
-        If a worker has not got this package.
+        If a worker, or the scheduler, has not got this package.
     WorkerLostError
         If there is no worker, or one does not answer.
     """
+    timeout = timeout_of("workers")
     try:
         client.wait_for_workers(1, timeout=timeout)
     except TimeoutError:
@@ -175,6 +175,15 @@ def check_cluster(client: Any, device: str, timeout: float = 60.0) -> list[Worke
             raise WorkerLostError(msg) from None
         except (ImportError, AttributeError) as error:
             msg = f"Workers must have softmax_xp; {worker.address} has not. Install it with: pip install softmax-xp"
+            raise MissingDependencyError(msg) from error
+        except RuntimeError as error:
+            if "deserialization" not in str(error):
+                raise
+            # A scheduler reads each task before it hands it on.
+            msg = (
+                "The scheduler must have softmax_xp too, in the versions of the client; it could not read a task. "
+                f"Install it where {client.scheduler.address} runs, with: pip install softmax-xp"
+            )
             raise MissingDependencyError(msg) from error
         for name, own in ours.items():
             if theirs[name] != own:

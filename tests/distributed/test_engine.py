@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import warnings
-from time import sleep
+from dataclasses import replace
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
 
+from softmax_xp.data.streamed import StreamedRows
 from softmax_xp.distributed import on_cluster
 from softmax_xp.errors import SmallDataWarning, WorkerLostError
 from softmax_xp.solvers import SOLVERS
@@ -12,6 +14,7 @@ from softmax_xp.typing import LinearParams
 from tests.distributed.problems import SHARD_ROWS, fit, linear_over, serially
 
 pytest.importorskip("distributed", reason="Dask is not installed")
+dask = pytest.importorskip("dask", reason="Dask is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::softmax_xp.errors.SmallDataWarning")
 
 ZEROS = LinearParams(np.zeros((6, 4), dtype=np.float32), None)
@@ -72,18 +75,46 @@ def test_too_few_data_for_a_cluster_are_told_with_what_it_took(tmp_path, client)
 
 
 def test_a_pass_that_hangs_ends_with_an_error_that_names_its_rows(tmp_path, client):
-    with on_cluster(linear_over(tmp_path), client, shard_rows=SHARD_ROWS, timeout=1.5) as placed:
-        chunks = placed.chunks(4)
-        with pytest.raises(WorkerLostError, match=r"within 1.5 s; shards 0 to \d+ \(rows 0 to \d+\) in pass 1"):
-            placed.backend.sum_chunks(lambda chunk: sleep(0.6) or (1,), chunks)
-
-
-def test_what_a_pass_raises_arrives(tmp_path, client):
-    def fails(chunk):
-        return (1 / 0,)
-
     with (
+        dask.config.set({"softmax-xp.timeouts.pass": "1.5s"}),
         on_cluster(linear_over(tmp_path), client, shard_rows=SHARD_ROWS) as placed,
-        pytest.raises(ZeroDivisionError),
     ):
+        chunks = placed.chunks(4)
+        with pytest.raises(
+            WorkerLostError, match=r"within 1.5 s; shards 0 to 11 \(rows 0 to 1499\) in pass 1 .* raise"
+        ):
+            placed.backend.sum_chunks(lambda chunk: sleep(1.0) or (1,), chunks)
+
+
+class SlowlyLoading:
+    """A source whose rows take a while."""
+
+    name, labels, feature_names, target_name = "slow", None, None, None
+
+    def __init__(self, X):
+        self.X, self.shape, self.dtype = X, X.shape, X.dtype
+
+    def read_into(self, start, out):
+        sleep(0.3)
+        out[...] = self.X[start : start + len(out)]
+
+
+def test_shards_that_are_being_loaded_count_as_coming_forward(tmp_path, client):
+    linear = linear_over(tmp_path)
+    rows = StreamedRows(SlowlyLoading(linear.X.read(slice(0, 1500)).copy()), linear.backend)
+    with (
+        dask.config.set({"softmax-xp.timeouts.pass": 1.2}),
+        on_cluster(replace(linear, X=rows), client, shard_rows=SHARD_ROWS) as placed,
+    ):
+        start = monotonic()
+        placed.value_and_gradient(ZEROS)
+        assert monotonic() - start > 1.5
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, TimeoutError])  # the latter is no sign of patience running out
+def test_what_a_pass_raises_arrives(tmp_path, client, error):
+    def fails(chunk):
+        raise error
+
+    with on_cluster(linear_over(tmp_path), client, shard_rows=SHARD_ROWS) as placed, pytest.raises(error):
         placed.backend.sum_chunks(fails, placed.chunks(4))

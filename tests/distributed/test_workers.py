@@ -21,6 +21,7 @@ class Answers:
     """A client whose workers give one answer."""
 
     status = "running"
+    scheduler = SimpleNamespace(address="tcp://scheduler")
 
     def __init__(self, answer):
         self.answer = answer
@@ -51,6 +52,12 @@ def test_other_versions_are_refused_by_name():
     [
         (ModuleNotFoundError("softmax_xp"), MissingDependencyError, "tcp://other has not"),
         (TimeoutError(), WorkerLostError, "tcp://other did not, for 60 s"),
+        (
+            RuntimeError("Error during deserialization of the task graph."),
+            MissingDependencyError,
+            "tcp://scheduler runs",
+        ),
+        (RuntimeError("something else"), RuntimeError, "^something else$"),
         (CancelledError("gone"), WorkerLostError, "gave up the dry run on tcp://other"),
     ],
 )

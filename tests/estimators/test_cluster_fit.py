@@ -4,7 +4,7 @@ import pytest
 
 import softmax_xp as sx
 from softmax_xp.data.source import ArraySource
-from softmax_xp.errors import InvalidTypeError, InvalidValueError
+from softmax_xp.errors import InvalidTypeError, InvalidValueError, SmallDataWarning
 from tests.distributed.conftest import cluster_of
 from tests.distributed.problems import samples
 
@@ -56,6 +56,33 @@ def test_blocks_of_unknown_size_and_empty_ones_are_fine(client):
     found = sx.SoftmaxClassifier(tol=1e-9).fit(some, NAMES[chosen], client=client)
     expected = sx.SoftmaxClassifier(tol=1e-9).fit(X[chosen], NAMES[chosen])
     np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-4)
+
+
+def test_dask_data_frames_are_fitted_with_their_names_by_processes():
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    dd = pytest.importorskip("dask.dataframe", reason="Dask's data frames are not installed")
+    whole = pandas.DataFrame(X, columns=list("abcdef")).assign(count=np.arange(1500) % 7, name=NAMES)
+    with cluster_of(2, processes=True) as client:
+        # All rows; some of them, where the sizes of partitions are unknown and the first one is empty.
+        for rows in (slice(None), (whole["count"] > 2) & (whole.index >= 400)):
+            spread = dd.from_pandas(whole, npartitions=5)
+            if not isinstance(rows, slice):
+                spread = spread[(spread["count"] > 2) & (spread.index >= 400)]
+            found = sx.SoftmaxClassifier(tol=1e-9).fit(spread.drop(columns="name"), spread["name"], client=client)
+            frame, names = whole[rows].drop(columns="name"), whole[rows]["name"]
+            expected = sx.SoftmaxClassifier(tol=1e-9).fit(frame, names)
+            assert found.certificate_.bound < 1e-9
+            assert found.classes_.tolist() == ["ant", "bee", "cat", "dog"]
+            assert found.feature_names_in_.tolist() == [*"abcdef", "count"]
+            np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-6)
+            assert (found.predict(frame) == expected.predict(frame)).all()
+
+
+@pytest.mark.filterwarnings("default::softmax_xp.errors.SmallDataWarning")
+def test_the_warning_about_small_data_points_at_the_users_line(client):
+    with pytest.warns(SmallDataWarning, match="Fit without `client`") as caught:
+        sx.SoftmaxClassifier(solver="lbfgs", tol=1e-6).fit(ArraySource(X), NAMES, client=client)
+    assert caught[0].filename == __file__
 
 
 def test_weights_of_zero_leave_rows_out(tmp_path, client):
