@@ -2,7 +2,7 @@
 """Data on the host: loading, checking, label encoding, splitting and standardizing; and data that stay in storage.
 
 Everything here happens once, before training. Only the checks in :mod:`softmax_xp.data.validation`
-and :meth:`Standardization.apply` touch arrays that may live on a device. scikit-learn, SciPy and
+and :meth:`Standardization.apply` touch arrays that may live on a device. scikit-learn, SciPy, h5py, zarr and
 pyarrow are imported by the functions that need them, when they are called.
 """
 
