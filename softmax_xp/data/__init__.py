@@ -36,8 +36,9 @@ from softmax_xp.data.fashion_mnist import load_fashion_mnist
 from softmax_xp.data.labels import encode_labels
 from softmax_xp.data.load import load_dataset
 from softmax_xp.data.open_source import open_source
+from softmax_xp.data.selected_rows import SelectedRows
 from softmax_xp.data.sharded import ShardedSource
-from softmax_xp.data.source import ArraySource, SelectedRows, Source, fingerprint_of
+from softmax_xp.data.source import ArraySource, Source, fingerprint_of
 from softmax_xp.data.splits import Split, stratified_split
 from softmax_xp.data.standardize import Standardization, fit_standardization
 from softmax_xp.data.validation import check_lengths, check_matrix, check_sample_weight, check_soft_targets

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from softmax_xp.backend import Backend, backend_of, to_host
 from softmax_xp.data import sparse
-from softmax_xp.data.source import SelectedRows, SparseSource
+from softmax_xp.data.selected_rows import SelectedRows
+from softmax_xp.data.source import SparseSource
 from softmax_xp.data.sparse import bounded_slices, is_sparse
 from softmax_xp.data.sparse_source import SelectedColumns
 from softmax_xp.data.streamed import chunks_of, is_streamed, loaded

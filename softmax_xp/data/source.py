@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Samples that are read some rows at a time: what every kind of storage has in common.
 
-A :class:`Source` knows its shape and reads any run of rows. All else is built on that: a part of the rows
-(:class:`SelectedRows`), rows here and there (:func:`rows_at`), a fingerprint of the content. A source holds no open
-file: it opens what it reads, so that it can be pickled, forked, and used by several threads at once.
+A :class:`Source` knows its shape and reads any run of rows. All else is built on that: a part of the rows (see
+:mod:`softmax_xp.data.selected_rows`), rows here and there (:func:`rows_at`), a fingerprint of the content. A source
+holds no open file: it opens what it reads, so that it can be pickled, forked, and used by several threads at once.
 """
 
 __all__ = [
     "ArraySource",
-    "SelectedRows",
     "Source",
     "SparseSource",
     "check_storage",
@@ -23,7 +22,7 @@ __all__ = [
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast, final, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,91 +179,6 @@ class ArraySource:
     def read_into(self, start: int, out: NDArray[Any]) -> None:
         """Copy the rows from ``start`` on into ``out``."""
         out[...] = self.X[start : start + out.shape[0]]
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class SelectedRows:
-    """Some rows of another source, in the order of the storage.
-
-    Parameters
-    ----------
-    source : Source
-        The other.
-    index : numpy.ndarray of int64, shape (some,)
-        Row numbers, ascending.
-
-    Raises
-    ------
-    InvalidValueError
-        If there is no row, or the rows are not ascending numbers of the source.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> some = SelectedRows(ArraySource(np.arange(6.0).reshape(3, 2)), np.asarray([0, 2]))
-    >>> some.shape
-    (2, 2)
-    """
-
-    source: Source
-    index: NDArray[np.int64] = field(repr=False)
-    limits: NDArray[np.int64] | None = field(init=False, repr=False, default=None)
-
-    def __post_init__(self) -> None:
-        """Check the rows; those of a sparse source have limits."""
-        index, n_samples = self.index, self.source.shape[0]
-        if index.size == 0 or index[0] < 0 or index[-1] >= n_samples or (index[1:] <= index[:-1]).any():
-            msg = f"`index` must hold ascending row numbers below {n_samples}, at least one; got {index!r}."
-            raise InvalidValueError(msg)
-        if is_sparse_source(self.source):
-            lengths = np.diff(self.source.limits)[index]  # type: ignore[attr-defined]
-            object.__setattr__(self, "limits", np.concatenate(([0], np.cumsum(lengths))))
-
-    @property
-    def name(self) -> str:
-        """That of the other."""
-        return self.source.name
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(n_samples, n_features)``."""
-        return self.index.shape[0], self.source.shape[1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """That of the other."""
-        return self.source.dtype
-
-    @property
-    def runs(self) -> NDArray[np.int64] | None:
-        """Those of the other, as far as they hold such rows."""
-        runs = runs_of(self.source)
-        return None if runs is None else np.unique(np.searchsorted(self.index, runs[runs <= self.index[-1]]))
-
-    @property
-    def labels(self) -> NDArray[Any] | None:
-        """Those of these rows."""
-        labels = self.source.labels
-        return None if labels is None else labels[self.index]
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """Those of the other."""
-        return self.source.feature_names
-
-    @property
-    def target_name(self) -> str | None:
-        """That of the other."""
-        return self.source.target_name
-
-    def read_into(self, start: int, out: NDArray[Any]) -> None:
-        """Read the rows from ``start`` on into ``out``."""
-        rows_at(self.source, self.index[start : start + out.shape[0]], out)
-
-    def read_entries(self, start: int, stop: int, columns: NDArray[Any], values: NDArray[Any]) -> None:
-        """Read the entries of the rows from ``start`` to ``stop``, of a sparse source."""
-        entries_at(cast("SparseSource", self.source), self.index[start:stop], columns, values)
 
 
 def runs_of(source: Source) -> NDArray[np.int64] | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from softmax_xp.backend import array_namespace, to_host
 from softmax_xp.data.dask_source import DaskSource
-from softmax_xp.data.source import SelectedRows
+from softmax_xp.data.selected_rows import SelectedRows
 from softmax_xp.data.streamed import StreamedRows
 from softmax_xp.distributed.engine import DaskEngine
 from softmax_xp.distributed.interrupts import ctrl_c_spares_workers

@@ -13,7 +13,8 @@ from sklearn.datasets import dump_svmlight_file
 import softmax_xp as sx
 from softmax_xp.data import write_csr
 from softmax_xp.data.open_source import FOLDER_OPENERS, SOURCE_OPENERS, open_source
-from softmax_xp.data.source import SelectedRows, fingerprint_of, is_source, is_sparse_source, rows_at
+from softmax_xp.data.selected_rows import SelectedRows
+from softmax_xp.data.source import fingerprint_of, is_source, is_sparse_source, rows_at
 from softmax_xp.data.streamed import loaded, stream_matrix
 from softmax_xp.errors import SoftmaxXPError
 

@@ -6,7 +6,8 @@ import scipy.sparse as sp
 from softmax_xp.data import csr_writer
 from softmax_xp.data.csr_source import open_csr
 from softmax_xp.data.csr_writer import write_csr
-from softmax_xp.data.source import ArraySource, SelectedRows
+from softmax_xp.data.selected_rows import SelectedRows
+from softmax_xp.data.source import ArraySource
 from softmax_xp.data.sparse_source import CsrArraySource
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from tests.data.sparse_forms import FORMS, random_dense, with_duplicates

@@ -6,15 +6,14 @@ import pytest
 
 from softmax_xp.data import source as source_module
 from softmax_xp.data.npy_source import open_npy
+from softmax_xp.data.selected_rows import SelectedRows
 from softmax_xp.data.sharded import ShardedSource
 from softmax_xp.data.source import (
     ArraySource,
-    SelectedRows,
     check_storage,
     fingerprint_of,
     is_source,
     rows_at,
-    runs_of,
 )
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 
@@ -67,25 +66,6 @@ def test_rows_far_apart_are_read_alone(monkeypatch):
     assert counting.reads == [(0, 2), (10, 11), (19, 20)]
 
 
-def test_selected_rows_are_a_source():
-    labels = np.arange(20)
-    some = SelectedRows(ArraySource(X, labels, "mine", ("a", "b", "c"), "kind"), np.asarray([1, 4, 5, 19]))
-    out = np.empty((2, 3))
-    some.read_into(1, out)
-    np.testing.assert_array_equal(out, X[[4, 5]])
-    assert is_source(some)
-    assert (some.shape, some.name, some.feature_names, some.target_name) == ((4, 3), "mine", ("a", "b", "c"), "kind")
-    assert some.dtype == X.dtype
-    assert some.labels.tolist() == [1, 4, 5, 19]
-    assert SelectedRows(ArraySource(X), np.asarray([0])).labels is None
-
-
-@pytest.mark.parametrize("index", [[], [2, 1], [1, 1], [-1, 2], [20]])
-def test_selected_rows_ascend(index):
-    with pytest.raises(InvalidValueError, match="`index` must hold ascending row numbers below 20, at least one"):
-        SelectedRows(ArraySource(X), np.asarray(index, dtype=np.int64))
-
-
 def test_a_fingerprint_is_of_the_content(tmp_path):
     np.save(tmp_path / "X.npy", X)
     halves = ShardedSource([ArraySource(X[:7]), ArraySource(X[7:])])
@@ -130,15 +110,3 @@ def test_an_array_source_takes_arrays_alone():
         ArraySource([[1.0]])
     with pytest.raises(InvalidValueError, match="an array must hold samples of shape"):
         ArraySource(np.zeros(3))
-
-
-def test_runs_are_those_that_a_part_of_the_rows_meets():
-    class InRuns(ArraySource):
-        runs = np.asarray([0, 4, 8])
-
-    X = np.zeros((12, 2))
-    assert runs_of(ArraySource(X)) is None
-    assert runs_of(SelectedRows(ArraySource(X), np.asarray([1]))) is None
-    assert runs_of(InRuns(X)).tolist() == [0, 4, 8]
-    assert runs_of(SelectedRows(InRuns(X), np.asarray([1, 2, 5, 6, 11]))).tolist() == [0, 2, 4]
-    assert runs_of(SelectedRows(InRuns(X), np.asarray([5, 6]))).tolist() == [0]

@@ -16,7 +16,7 @@ import softmax_xp as sx
 from softmax_xp.data import buffers, rows, sparse, streamed
 from softmax_xp.data.csr_writer import write_csr
 from softmax_xp.data.open_source import open_source
-from softmax_xp.data.source import SelectedRows
+from softmax_xp.data.selected_rows import SelectedRows
 from softmax_xp.data.sparse_source import CsrArraySource
 from softmax_xp.errors import DataChangedError, InvalidTypeError, InvalidValueError
 from softmax_xp.estimators.reporting import NotConvergedWarning

@@ -10,8 +10,9 @@ import pytest
 import softmax_xp as sx
 from softmax_xp.data import streamed
 from softmax_xp.data.open_source import open_source, source_and_labels, source_of
+from softmax_xp.data.selected_rows import SelectedRows
 from softmax_xp.data.sharded import ShardedSource
-from softmax_xp.data.source import ArraySource, SelectedRows
+from softmax_xp.data.source import ArraySource
 from softmax_xp.data.streamed import stream_matrix
 from softmax_xp.errors import DataChangedError, InvalidTypeError, InvalidValueError
 from softmax_xp.estimators.streamed_input import check_source_features
