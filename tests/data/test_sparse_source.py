@@ -6,9 +6,9 @@ import pytest
 import scipy.sparse as sp
 
 from softmax_xp.data import source as source_module
+from softmax_xp.data.selected_rows import SelectedRows
 from softmax_xp.data.source import (
     ArraySource,
-    SelectedRows,
     SparseSource,
     entries_at,
     fingerprint_of,
