@@ -131,11 +131,10 @@ class DaskEngine:
             with cluster_errors(everything):
                 shares += [Share(worker, numbers) for worker, numbers in self._dealt()]
                 send(self.client, shares, function, payload, self._shards)
-                answers, watch = receive(self.client, shares, _LOOK, self.timeout), _Watch(shares)
-                while answers is None:
+                watch = _Watch(shares)
+                while (answers := receive(self.client, shares, _LOOK, self.timeout)) is None:
                     if rescued := self._look(shares, watch):
                         send(self.client, rescued, function, payload, self._shards)
-                    answers = receive(self.client, shares, _LOOK, self.timeout)
         except BaseException:
             # Nobody waits for them any more, such as after Ctrl-C: let the cluster drop them.
             for share in shares:

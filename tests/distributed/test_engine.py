@@ -95,7 +95,7 @@ class SlowlyLoading:
         self.X, self.shape, self.dtype = X, X.shape, X.dtype
 
     def read_into(self, start, out):
-        sleep(0.3)
+        sleep(0.7)
         out[...] = self.X[start : start + len(out)]
 
 
@@ -103,12 +103,12 @@ def test_shards_that_are_being_loaded_count_as_coming_forward(tmp_path, client):
     linear = linear_over(tmp_path)
     rows = StreamedRows(SlowlyLoading(linear.X.read(slice(0, 1500)).copy()), linear.backend)
     with (
-        dask.config.set({"softmax-xp.timeouts.pass": 1.2}),
+        dask.config.set({"softmax-xp.timeouts.pass": 1.6}),
         on_cluster(replace(linear, X=rows), client, shard_rows=SHARD_ROWS) as placed,
     ):
         start = monotonic()
         placed.value_and_gradient(ZEROS)
-        assert monotonic() - start > 1.5
+        assert monotonic() - start > 3.0
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, TimeoutError])  # the latter is no sign of patience running out
