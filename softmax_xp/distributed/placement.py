@@ -167,7 +167,8 @@ def _blocks_of(source: DaskSource, client: Any) -> tuple[ShardPlan, list[Any]]:
 
 
 def _not_worth_it(engine: DaskEngine, n_workers: int) -> str:
+    workers = "1 worker" if n_workers == 1 else f"{n_workers} workers"
     return (
-        f"There are too few data for a cluster: {n_workers} workers took {engine.seconds:.2f} s for "
+        f"There are too few data for a cluster: {workers} took {engine.seconds:.2f} s for "
         f"{engine.passes - 1} passes that one would compute in {engine.worked:.2f} s. Fit without `client`."
     )
