@@ -229,7 +229,7 @@ def choose(monkeypatch, form):
         monkeypatch.setattr(module, "_CLASS_WORK", 0)
     if form == "diagonal":
         monkeypatch.setattr(module._Builder, "is_narrow", lambda _: False)
-        monkeypatch.setattr(module, "is_sparse", lambda _: True)
+        monkeypatch.setattr(module, "has_sparse_rows", lambda _: True)
         monkeypatch.setattr(module, "squared_entries", lambda rows, scale: (rows / scale) ** 2)
 
 

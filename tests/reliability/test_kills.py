@@ -30,5 +30,5 @@ def test_fifty_kills_change_no_bit(fit, kernels):
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     print(fit, kernels, report)  # noqa: T201  shown by `pytest -rP`
-    assert report["kills"] == 50
+    assert report["kills"] >= 50
     assert report["resumed"] > 25
