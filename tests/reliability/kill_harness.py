@@ -80,16 +80,17 @@ def main():
     expected, answer = where / "expected", where / "answer"
     attempt(fit, None, expected, None)
     report = {"kills": 0, "fits": 0, "resumed": 0, "in the middle of a write": 0}
-    folder = where / "0"
+    folder, killed = where / "0", False
     while True:
         found = sorted(folder.glob("checkpoint-*"))
         for path in found:
             read_checkpoint(path)  # raises where one is damaged
         report["resumed"] += bool(found)
-        if report["kills"] and not found:
+        if killed and not found:
             longest *= 1.2  # on a busy machine a fit needs more time for its first checkpoint
         is_last = report["kills"] >= kills and report["resumed"] > kills // 2
-        if attempt(fit, folder, answer, None if is_last else moments.uniform(0.0, longest)):
+        killed = attempt(fit, folder, answer, None if is_last else moments.uniform(0.0, longest))
+        if killed:
             report["kills"] += 1
             report["in the middle of a write"] += any(folder.glob(".tmp-*"))
             continue
