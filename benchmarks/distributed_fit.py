@@ -64,7 +64,7 @@ def measure(n_samples: int, passes: int = 20) -> Table:
     lines = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         cluster = stack.enter_context(
-            LocalCluster(n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address=None)
+            LocalCluster(n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address=":0")
         )
         client = stack.enter_context(Client(cluster))
         for count in (_TINY, n_samples):

@@ -10,6 +10,9 @@ holds: any number of threads hold one mode together, and who needs the other wai
 the two modes are the same and nobody waits.
 
 Threads of one fit hold its mode together, through the context that they inherit.
+
+A fork copies BLAS's locks as they are, and a child whose parent was just multiplying in another thread would wait for
+ever at its own first product. So a fork waits until all computations are between two products, as for a third mode.
 """
 
 __all__ = [
@@ -37,6 +40,8 @@ _Mode = Literal["one", "all"]
 
 # Nobody computes so long without giving way. After it the caller goes on: last bits are worth less than a hang.
 _PATIENCE_SECONDS = 600.0
+# A fork is not worth that.
+_FORK_PATIENCE_SECONDS = 30.0
 
 # How many threads a pass may use, where someone else has dealt out the cores.
 _SHARE: ContextVar[int | None] = ContextVar("softmax_xp_thread_share", default=None)
@@ -102,6 +107,7 @@ class _State:
         self.mode: _Mode = "all"
         self.holders = 0
         self.waiting: dict[_Mode, int] = {"one": 0, "all": 0}
+        self.forking = 0
         self.before: list[int] | None = None  # the thread numbers, while they are limited to one
 
     def acquire(self, mode: _Mode) -> None:
@@ -132,8 +138,29 @@ class _State:
             self.waiting[mode] -= 1
             self.change.notify_all()  # someone may have waited for this one's turn
 
+    def begin_fork(self) -> None:
+        """Wait until nobody but the caller computes, and let nobody begin."""
+        self.change.acquire()
+        hold = _held()
+        own = 0 if hold is None or hold.mode is None else 1
+        if self.holders > own and not self._is_trivial():
+            self.forking += 1
+            until = monotonic() + _FORK_PATIENCE_SECONDS
+            try:
+                while self.holders > own and self.change.wait(max(until - monotonic(), 0.0)):
+                    pass
+            finally:
+                self.forking -= 1
+
+    def end_fork(self) -> None:
+        """Let others go on, in the parent."""
+        self.change.notify_all()
+        self.change.release()
+
     def _must_wait(self, mode: _Mode) -> bool:
         """Tell whether the other mode is held, or has the next turn."""
+        if self.forking:
+            return True
         if self.mode == mode:
             return self.waiting["one" if mode == "all" else "all"] > 0 and not self._is_trivial()
         return self.holders > 0 and not self._is_trivial()
@@ -181,8 +208,16 @@ def _begin_anew() -> None:
     _STATE._restore()
 
 
+def _before_fork() -> None:
+    _STATE.begin_fork()
+
+
+def _after_fork() -> None:
+    _STATE.end_fork()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_begin_anew)
 
 
 class _Hold:
@@ -283,7 +318,7 @@ class HostScope(_Holding):
 def give_way() -> None:
     """Let others have their turn: for loops that hold a mode long, between two steps that do not share bits."""
     state = _STATE
-    if state.waiting["one"] or state.waiting["all"]:
+    if state.waiting["one"] or state.waiting["all"] or state.forking:
         hold = _held()
         if hold is not None and hold.mode is not None and hold.thread == get_ident():
             hold.take(hold.mode)

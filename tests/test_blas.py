@@ -4,6 +4,7 @@
 import os
 from contextvars import copy_context
 from threading import Event, Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ def set_number():
 def two_threads(monkeypatch):
     """Let BLAS have two threads, and nobody wait long."""
     monkeypatch.setattr(module, "_PATIENCE_SECONDS", 20.0)
+    monkeypatch.setattr(module, "_FORK_PATIENCE_SECONDS", 0.1)
     with threadpool_limits(2, user_api="blas"):
         if set_number() != 2:
             pytest.skip("this BLAS does not take two threads")
@@ -241,3 +243,30 @@ class TestFork:
             _, status = os.waitpid(child, 0)
             assert status == 0
             assert set_number() == 1
+
+    def test_a_fork_waits_until_others_are_between_two_products(self, monkeypatch):
+        monkeypatch.setattr(module, "_FORK_PATIENCE_SECONDS", 20.0)
+        multiplying, forks = [False], [0, 0]
+        begun, done = Event(), Event()
+
+        def multiply():
+            with all_threads():
+                while not done.is_set():
+                    multiplying[0] = True
+                    begun.set()
+                    sleep(0.01)
+                    multiplying[0] = False
+                    give_way()
+
+        thread = Thread(target=multiply, daemon=True)
+        thread.start()
+        assert begun.wait(10)
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                os._exit(int(multiplying[0]))
+            _, status = os.waitpid(child, 0)
+            forks[status != 0] += 1
+        done.set()
+        thread.join(10)
+        assert forks == [10, 0]

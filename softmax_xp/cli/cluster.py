@@ -145,7 +145,7 @@ def _connected(scheduler: str | None) -> Iterator[Any]:
         msg = "`--dask` and `--scheduler` need Dask. Install it with: pip install 'softmax-xp[dask]'"
         raise MissingDependencyError(msg) from error
     if scheduler is None:
-        with LocalCluster(threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        with LocalCluster(threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
             yield client
         return
     try:

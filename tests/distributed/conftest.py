@@ -19,7 +19,7 @@ def cluster_of(n_workers, *, processes=False, **options):
                 n_workers=n_workers,
                 threads_per_worker=1,
                 processes=processes,
-                dashboard_address=None,
+                dashboard_address=":0",
                 **options,
             ) as cluster,
             distributed.Client(cluster, timeout=30) as client,
