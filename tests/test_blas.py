@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+import softmax_xp as sx
 from softmax_xp import blas as module
 from softmax_xp.backend import backend_of
 from softmax_xp.blas import (
@@ -20,7 +21,10 @@ from softmax_xp.blas import (
     single_threaded_products,
     thread_share,
 )
+from softmax_xp.solvers import loop as solvers_loop
+from softmax_xp.solvers import stacked
 from softmax_xp.threads import ordered_map, ordered_sum
+from softmax_xp.training import loop as training_loop
 
 
 def set_number():
@@ -211,6 +215,38 @@ class TestTwoComputations:
             other = Other(single_threaded_products())
             assert other.entered.wait(10)
             other.leave()
+
+
+class TestFits:
+    X = np.random.default_rng(0).standard_normal((60, 3))
+    Y = X.argmax(axis=1)
+
+    def callback(self, *_):
+        """Wait for another thread, which computes in the other mode."""
+        other = Other(single_threaded_products())
+        assert other.entered.wait(10)
+        other.leave()
+
+    def test_a_function_of_the_classifier_may_wait_for_another_thread(self):
+        sx.SoftmaxClassifier(device="cpu", callbacks=[self.callback], max_iter=2, tol=1.0).fit(self.X, self.Y)
+
+    def test_a_callback_of_the_trainer_may_wait_for_another_thread(self):
+        class Waiting(sx.Callback):
+            on_epoch_end = self.callback
+
+        with all_threads():  # as the classifier holds it around a minibatch fit
+            sx.Trainer(epochs=2, batch_size=20, device="cpu", callbacks=[Waiting()]).fit(self.X, self.Y)
+
+    def test_each_step_and_each_iteration_gives_way(self, monkeypatch):
+        ways = []
+        for loop in (training_loop, solvers_loop, stacked):
+            monkeypatch.setattr(loop, "give_way", lambda name=loop.__name__: ways.append(name))
+        sx.Trainer(epochs=2, batch_size=20, device="cpu").fit(self.X, self.Y)
+        assert ways == ["softmax_xp.training.loop"] * 6
+        classifier = sx.SoftmaxClassifier(device="cpu", solver="lbfgs").fit(self.X, self.Y)
+        assert len(ways) - 6 == int(classifier.n_iter_[0]) + 1
+        sx.SoftmaxClassifierCV(Cs=2, cv=2, device="cpu").fit(self.X, self.Y)
+        assert ways[-1] == "softmax_xp.solvers.stacked"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from softmax_xp.backend import array_namespace, scalar
+from softmax_xp.data.sparse import is_sparse
 from softmax_xp.errors import InvalidTypeError, InvalidValueError
 from softmax_xp.typing import Array, Namespace
 
@@ -130,7 +131,7 @@ def check_width(matrix: Array, dtype_name: str, name: str = "X") -> None:
     >>> import numpy as np
     >>> check_width(np.asarray([[1e39]]), "float64")
     """
-    values = matrix.data if "toarray" in dir(matrix) else matrix
+    values = matrix.data if is_sparse(matrix) else matrix
     xp = array_namespace(values)
     if dtype_name != "float32" or values.dtype != getattr(xp, "float64", None) or values.shape[0] == 0:
         return
