@@ -122,6 +122,13 @@ class TestOrderedSum:
         assert len(idents) == 2
         assert get_ident() in idents
 
+    def test_each_helping_thread_limits_itself(self, monkeypatch):
+        limited, together = [], Barrier(3, timeout=10)  # where OpenMP keeps a number for each thread
+        monkeypatch.setattr(module, "limit_this_thread", lambda: limited.append(get_ident()))
+        ordered_sum(lambda _: (together.wait(),), range(3), threads=3)
+        assert len(set(limited)) == 2
+        assert get_ident() not in limited
+
     def test_a_slow_first_term_holds_nobody_up_for_ever(self):
         others = Event()
 

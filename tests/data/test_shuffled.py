@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from threading import current_thread, main_thread
-from time import sleep
+from time import sleep, thread_time
 
 import numpy as np
 import pytest
@@ -124,6 +124,26 @@ def test_a_slow_storage_is_read_one_window_ahead():
     assert 5 <= len(by_the_caller) < 40  # the first window, that of the second epoch, and what was not in time
     assert len(rows.cache.blocks) <= 2 * shuffled._BLOCKS
     assert len(rows.cache.coming) <= shuffled._BLOCKS
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_what_has_to_be_decoded_is_read_by_whoever_computes():
+    class Decoded(Slow):
+        def read_into(self, start, out):
+            self.threads.append((start // 10, current_thread() is main_thread()))
+            Counting.read_into(self, start, out)
+            until = thread_time() + 2e-3
+            while thread_time() < until:
+                pass
+
+    source = Decoded()
+    rows = rows_of(source)
+    announce_epoch(rows, 0, 0)
+    order = row_order(rows, 0, 0)
+    # Not all: waiting for a busy core looks like waiting for a disk.
+    for start in range(0, N, 16):
+        batch_of(rows, order[start : start + 16])
+    assert sum(is_main for _, is_main in source.threads) > 0.5 * len(source.threads)
 
 
 @pytest.mark.usefixtures("small_windows")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import softmax_xp as sx
+from softmax_xp.data import shuffled
 from softmax_xp.errors import CheckpointCorruptError, CheckpointMismatchError, TrainingDivergedError
 from softmax_xp.optimizers import OPTIMIZERS
 from softmax_xp.schedules import SCHEDULES
@@ -67,6 +68,16 @@ def test_samples_in_storage_resume_with_the_same_bits_and_other_samples_do_not(t
     np.save(tmp_path / "Z.npy", X[::-1])
     with pytest.raises(CheckpointMismatchError, match="another X"):
         fit(tmp_path / "0", X=sx.open_source(tmp_path / "Z.npy"))
+
+
+def test_the_same_samples_in_another_order_are_another_fit(tmp_path, monkeypatch):
+    np.save(tmp_path / "X.npy", X)
+    stored = sx.open_source(tmp_path / "X.npy")
+    fit_killed_after(2, tmp_path / "run", X=stored)
+    monkeypatch.setattr(shuffled, "_BLOCKS", 2)  # as if the storage had so many more rows than a window
+    monkeypatch.setattr(shuffled, "_BLOCK_BYTES", 256)
+    with pytest.raises(CheckpointMismatchError, match="another order"):
+        fit(tmp_path / "run", X=stored)
 
 
 @pytest.mark.parametrize("kernels", ["0", "1", "numba"])
